@@ -1,0 +1,78 @@
+// swift-tools-version: 6.2
+// The house of docs/ARCHITECTURE.md. Imports run one way: a target that needs an import its line lacks is in the wrong place.
+import PackageDescription
+
+let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
+let c: [CSetting] = [
+  .define("_GNU_SOURCE"), .define("FUSE_USE_VERSION", to: "314"),
+  .unsafeFlags(["-Wall", "-Wextra", "-Werror"]),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "fsmvp",
+  targets: [
+    // System libraries: a module map and typed inline setters each.
+    .systemLibrary(name: "CUV", pkgConfig: "libuv"),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl"),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
+    .systemLibrary(name: "CHTTPD", pkgConfig: "libmicrohttpd"),
+    .systemLibrary(name: "CFuse3", pkgConfig: "fuse3"),
+    .target(name: "CLinux", cSettings: c),
+    .target(name: "CToml", cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])]),
+
+    // The contract, and the shim's sources where `swift test` reaches them (the shipped shim is one cc line of the Makefile).
+    .target(name: "CWire", path: "shim/wire", cSettings: c),
+    .target(
+      name: "CShim", dependencies: ["CWire", "CFuse3"], path: "shim/src",
+      exclude: ["main.c"],
+      sources: [
+        "canceller.c", "completion.c", "disk.c", "handle.c", "invalidate.c", "lease.c", "link.c", "mount.c", "ops.c",
+        "region.c", "reply.c", "ring.c", "session.c", "trace.c", "worker.c",
+      ],
+      publicHeadersPath: ".", cSettings: c),
+
+    module("Core", []),
+    module("Telemetry", ["Core"]),
+    module("EventLoop", ["Core", "CUV", "CLinux"]),
+    module("Wire", ["Core", "CWire", "CLinux"]),
+    module("Volume", ["Core"]),
+    module("ShimHost", ["Core", "Wire", "Volume", "EventLoop", "Telemetry", "CWire", "CLinux"]),
+    module("Transfer", ["Core", "EventLoop", "Telemetry", "CCurl"]),
+    module("Store", ["Core", "Transfer", "EventLoop", "Telemetry"]),
+    module("MediaHub", ["Core", "Transfer", "Telemetry"]),
+    module("Staging", ["Core", "Volume", "Store", "MediaHub", "Telemetry", "CSQLite"]),
+    module("ControlAPI", ["Core", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CLinux"]),
+    module("Settings", ["Core", "CToml"]),
+    module("MediaHubSim", ["Core", "CHTTPD"]),
+    .executableTarget(
+      name: "fsmvp",
+      dependencies: [
+        "Core", "EventLoop", "Settings", "ShimHost", "Staging", "MediaHub", "ControlAPI", "MediaHubSim", "Telemetry", "Transfer",
+        "Store", "CCurl", "CLinux",
+      ],
+      swiftSettings: strict),
+    .executableTarget(name: "mediahub-sim", dependencies: ["MediaHubSim", "Core"], swiftSettings: strict),
+
+    .target(name: "Support", dependencies: ["Core", "EventLoop"], path: "Tests/Support", swiftSettings: strict),
+    tests("CoreTests", ["Core"]),
+    tests("EventLoopTests", ["EventLoop", "Core"]),
+    tests("WireTests", ["Wire", "Core", "CWire", "CLinux"]),
+    tests("VolumeTests", ["Volume", "Core"]),
+    tests("ShimHostTests", ["ShimHost", "Wire", "Volume", "EventLoop", "Core", "CWire", "CLinux"]),
+    tests("TransferTests", ["Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
+    tests("StoreTests", ["Store", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
+    tests("MediaHubTests", ["MediaHub", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
+    tests("StagingTests", ["Staging", "Volume", "Store", "Transfer", "MediaHub", "EventLoop", "Core", "MediaHubSim", "Support"]),
+    tests("ControlAPITests", ["ControlAPI", "Core", "EventLoop"]),
+    tests("SettingsTests", ["Settings", "Core"]),
+    tests("MediaHubSimTests", ["MediaHubSim", "Core"]),
+    tests("ShimTests", ["CShim", "CWire"]),
+  ]
+)

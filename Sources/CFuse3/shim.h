@@ -1,0 +1,2 @@
+#pragma once
+#include <fuse_lowlevel.h>

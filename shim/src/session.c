@@ -1,0 +1,1 @@
+/* stub */ typedef int fsmvp_stub_session;

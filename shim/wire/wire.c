@@ -1,0 +1,1 @@
+#include "fsmvp_wire.h"
