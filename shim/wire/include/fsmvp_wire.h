@@ -1,1 +1,485 @@
-#pragma once
+/* SPDX-License-Identifier: MIT
+ *
+ * THE CONTRACT between the two processes of FuseStream: the shim (C, answers the kernel) and the control plane (Swift, owns everything else).
+ *
+ * PRINCIPLE
+ *   Whoever dies at whatever instruction, the region says what was in hand. State words are the truth. Each transition of a state word belongs
+ *   to one side and is made by compare-and-swap carrying the row's generation, or by a release store after everything it vouches for is written.
+ *   Each side treats the other's indices, lengths, names and states as hostile: out of range is counted, logged once, dropped.
+ *
+ * REGION
+ *   One memfd per mount, made by the shim that mounts, at its largest size, sparse, sealed against shrinking and growing. Little endian, as the
+ *   machine. The header's directory says where each section is; nobody assumes an offset, so a later section moves nothing.
+ *
+ *     header       4 KiB                    struct fsmvp_header
+ *     receive      16 x 8 KiB               one per worker; the kernel writes requests straight into it. len != 0 means: a request is in hand here
+ *     words        4,096 x 8 B              the ring: state words of the slots (state in the low half, generation in the high half)
+ *     slots        4,096 x 512 B            struct fsmvp_slot; rows 0..127 are kept for what is not READ
+ *     payload      4,096 x 4 KiB            one row per slot: listings (struct fsmvp_dirent records)
+ *     handles      65,536 x 128 B           struct fsmvp_handle: open files
+ *     leases       16,384 x 128 B           struct fsmvp_lease: bytes the shim may serve by itself
+ *     maps         64 MiB of 64-bit words   bit k of a lease's map: block k is present in the backing file
+ *     histograms   16 x 8 rows of 2,112 B   struct fsmvp_histogram, [op][segment]
+ *
+ * RING
+ *   The ring is the circle of state words itself. There are no index queues: each side walks it (rows 0..127, then 128..slots_high) and takes what
+ *   is its turn. After a store that hands a slot over, a side always writes the other's doorbell (an eventfd, non-blocking from birth).
+ *
+ * SLOT     FREE -> FILLING -> LOCAL -> SUBMITTED -> TAKEN -> DONE -> FREE; cancelled: CANCELLED, CANCEL_DONE
+ *   FREE      -> FILLING      shim
+ *   FILLING   -> LOCAL        shim     row complete; the slot holds the request, and only then the receive buffer's len is zeroed
+ *   FILLING   -> FREE         shim     a successor, or a row that could not be filled
+ *   LOCAL     -> SUBMITTED    shim     after len is zeroed. fuse_req_t of the slot is not touched by the submitter after this store
+ *   LOCAL     -> FREE         shim     a disk thread had it and replied
+ *   SUBMITTED -> TAKEN        control  inside the doorbell's callback
+ *   TAKEN     -> DONE         control  result written before; blocks were marked before
+ *   DONE      -> FREE         shim     the reply went out (ENOENT from the kernel is success). Stays DONE while a disk thread reads for it
+ *   DONE      -> SUBMITTED    shim     with FSMVP_SLOT_BAD: the bytes vouched for could not be read
+ *   SUBMITTED -> CANCEL_DONE  shim     EINTR is answered
+ *   TAKEN     -> CANCELLED    shim     EINTR is answered
+ *   CANCELLED -> CANCEL_DONE  control  it has let go
+ *   CANCEL_DONE -> FREE       shim
+ *   TAKEN     -> SUBMITTED, CANCELLED -> CANCEL_DONE   control  a new control plane adopts
+ *   Every step to FREE raises the generation by one (it wraps at 2^32).
+ *
+ * HANDLE   FREE -> FILLING -> OPENING -> OPEN -> RELEASED -> FREE
+ *   The shim fills the row before it forwards OPEN. At DONE the row becomes OPEN, or RELEASED if the answer is an error or EINTR, before the reply
+ *   goes out. RELEASE makes it RELEASED (also from OPENING). Control alone frees (RELEASED -> FREE), raising the generation. Afterwards the shim adds
+ *   one to header.released, so that control looks at the table only when there is something in it. fh = index | generation << 32. A node's openRef
+ *   is the number of its rows from OPENING to RELEASED; nothing else counts it.
+ *
+ * LEASE
+ *   Names a file under a cache root; the shim opens it itself (openat, O_NOFOLLOW, read only). generation is odd while control writes the row,
+ *   even and not 0 when valid. A handle's lease is index | generation << 32; 0 means none. Reader: generation (acquire), fields, acquire fence, the same
+ *   generation? A block's bit is set (release) after its bytes are in the file, and never cleared in that generation: the file behind a lease is
+ *   immutable where marked, and is unlinked, never truncated or punched. The last block may be short: the bit speaks of its bytes below `length`.
+ *
+ * LINK
+ *   A Unix stream socket the active shim listens on. The control plane connects and sends struct fsmvp_hello; the shim checks peer, magic and ABI and answers
+ *   with its own hello, and when status is 0 with four descriptors: /dev/fuse, region, the shim's doorbell (control rings), control's doorbell
+ *   (the shim rings). Then frames (struct fsmvp_frame + body) both ways: orders with numbers and their acknowledgements, log lines. End of file is the
+ *   news of a death. Nothing that a read waits for goes over it.
+ *
+ * JOURNAL, TAKEOVER: a request is at each instant in a receive buffer (len != 0) or in a slot, or in both with the same `unique`.
+ */
+#ifndef FSMVP_WIRE_H
+#define FSMVP_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "fsmvp_barrier.h"
+
+#define FSMVP_MAGIC             UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
+#define FSMVP_ABI               1u
+#define FSMVP_FEATURES          UINT64_C(0)
+#define FSMVP_VOLUME_READ_ONLY  1u
+
+#define FSMVP_WORKERS_MAX       16u
+#define FSMVP_RECEIVE_SIZE      8192u
+#define FSMVP_SLOTS             4096u
+#define FSMVP_SLOTS_RESERVED    128u /* kept for what is not READ */
+#define FSMVP_SLOT_SIZE         512u
+#define FSMVP_PAYLOAD_SIZE      4096u
+#define FSMVP_HANDLES           65536u
+#define FSMVP_HANDLE_SIZE       128u
+#define FSMVP_LEASES            16384u
+#define FSMVP_LEASE_SIZE        128u
+#define FSMVP_LEASE_NAME        64u
+#define FSMVP_MAP_BYTES         (64u << 20)
+#define FSMVP_BLOCK_SHIFT       16u /* 64 KiB blocks: half a read-ahead */
+#define FSMVP_NAME_MAX          255u
+#define FSMVP_RAW_SIZE          304u
+#define FSMVP_READ_MAX          (1u << 20)
+#define FSMVP_HEADER_SIZE       4096u
+#define FSMVP_MOUNTPOINT_MAX    1024u
+/* READ slots less a few hundred, so that buffered reads queue in the kernel before the table is full. */
+#define FSMVP_MAX_BACKGROUND    3712u
+
+enum fsmvp_section_id {
+	FSMVP_SECTION_RECEIVE = 0,
+	FSMVP_SECTION_WORDS = 1,
+	FSMVP_SECTION_SLOTS = 2,
+	FSMVP_SECTION_PAYLOAD = 3,
+	FSMVP_SECTION_HANDLES = 4,
+	FSMVP_SECTION_LEASES = 5,
+	FSMVP_SECTION_MAPS = 6,
+	FSMVP_SECTION_HISTOGRAMS = 7,
+	FSMVP_SECTION_COUNT = 8,
+};
+#define FSMVP_SECTIONS_MAX 16u
+
+/* What a slot asks. */
+enum fsmvp_op {
+	FSMVP_OP_LOOKUP = 1,  /* node = parent, name */
+	FSMVP_OP_GETATTR = 2, /* node */
+	FSMVP_OP_READDIR = 3, /* node, arg0 = cursor (0 first), arg1 = room in bytes, arg2 = 1: with attributes */
+	FSMVP_OP_OPEN = 4,    /* node, handle, arg0 = open flags */
+	FSMVP_OP_READ = 5,    /* node, handle, arg0 = offset, arg1 = size */
+	FSMVP_OP_RELEASE = 6, /* never in a slot: histogram rows only */
+	FSMVP_OP_STATFS = 7,  /* likewise */
+	FSMVP_OP_OTHER = 8,   /* likewise: what the shim refuses or drops by itself */
+	FSMVP_OP_COUNT = 16,
+};
+
+/* What a histogram row measures, in nanoseconds. */
+enum fsmvp_segment {
+	FSMVP_SEGMENT_SUBMIT = 0,   /* taken from the kernel -> submitted      (shim)    */
+	FSMVP_SEGMENT_PICKUP = 1,   /* submitted -> picked up                  (control) */
+	FSMVP_SEGMENT_COMPLETE = 2, /* picked up -> completed                  (control) */
+	FSMVP_SEGMENT_REPLY = 3,    /* completed -> replied                    (shim)    */
+	FSMVP_SEGMENT_TOTAL = 4,    /* taken -> replied, through control       (shim)    */
+	FSMVP_SEGMENT_LOCAL = 5,    /* taken -> replied, by the shim alone     (shim)    */
+	FSMVP_SEGMENT_COUNT = 8,
+};
+
+enum fsmvp_slot_state {
+	FSMVP_FREE = 0,
+	FSMVP_FILLING = 1,
+	FSMVP_LOCAL = 2,
+	FSMVP_SUBMITTED = 3,
+	FSMVP_TAKEN = 4,
+	FSMVP_DONE = 5,
+	FSMVP_CANCELLED = 6,
+	FSMVP_CANCEL_DONE = 7,
+	FSMVP_SLOT_STATES = 8,
+};
+
+enum fsmvp_handle_state {
+	FSMVP_HANDLE_FREE = 0,
+	FSMVP_HANDLE_FILLING = 1,
+	FSMVP_HANDLE_OPENING = 2,
+	FSMVP_HANDLE_OPEN = 3,
+	FSMVP_HANDLE_RELEASED = 4,
+	FSMVP_HANDLE_STATES = 5,
+};
+
+enum fsmvp_side {
+	FSMVP_SIDE_SHIM = 1,
+	FSMVP_SIDE_CONTROL = 2,
+};
+
+#define FSMVP_SLOT_BAD 1u /* slot.flags: the bytes control vouched for could not be read once already */
+
+struct fsmvp_section {
+	uint64_t offset; /* from the region's first byte; page aligned */
+	uint32_t count;  /* rows */
+	uint32_t stride; /* bytes a row */
+};
+
+struct fsmvp_header {
+	uint64_t magic;
+	uint32_t abi;
+	uint32_t header_size;
+	uint64_t features;
+	uint32_t volume_flags;
+	uint32_t workers;
+	uint64_t region_size;
+	uint64_t active;  /* pid | start time << 32, as the next two */
+	uint64_t standby;
+	uint64_t control;
+	uint64_t epoch;     /* counts takeovers; the shim that mounts is 1 */
+	uint64_t heartbeat; /* the active shim's, CLOCK_MONOTONIC ns */
+	uint64_t released;  /* handles ever made RELEASED: a hint when to look, the rows are the truth */
+	uint32_t slots_high;   /* rows of the READ part of the ring ever used, plus FSMVP_SLOTS_RESERVED: walks stop there */
+	uint32_t handles_high; /* likewise */
+	uint32_t leases_high;
+	uint32_t pad0;
+	uint32_t init_length;
+	uint32_t answer_length;
+	uint64_t statfs_blocks; /* of statfs_bsize; written by control */
+	uint64_t statfs_free;
+	uint64_t statfs_files;
+	uint32_t statfs_bsize;
+	uint32_t statfs_namemax;
+	uint64_t count_leased;     /* READs answered from a lease */
+	uint64_t count_forwarded;  /* slots submitted */
+	uint64_t count_slots_full; /* READs answered EIO for want of a slot */
+	uint64_t count_handles_full;
+	uint64_t count_hostile;    /* control's values out of range, dropped */
+	uint64_t count_cancelled;  /* EINTR answered to a dying caller */
+	uint64_t bytes_leased;
+	uint64_t pad1[2];
+	uint64_t connection; /* the mount's device number (st_dev minor names /sys/fs/fuse/connections/N), as control found it */
+	struct fsmvp_section sections[FSMVP_SECTIONS_MAX];
+	uint8_t init[512];   /* the kernel's FUSE_INIT, raw */
+	uint8_t answer[512]; /* and what was answered */
+	char mountpoint[FSMVP_MOUNTPOINT_MAX];
+	uint8_t pad2[1568];
+};
+
+/* A file's attributes, on the wire and in listings. */
+struct fsmvp_attr {
+	uint64_t node;
+	uint64_t size;
+	int64_t mtime_ns; /* since 1970; also atime and ctime */
+	uint32_t mode;    /* S_IFMT and permissions */
+	uint32_t nlink;
+	uint32_t uid;
+	uint32_t gid;
+	uint64_t pad[3];
+};
+
+struct fsmvp_slot {
+	uint32_t op;
+	uint32_t flags;
+	uint64_t unique;
+	uint64_t node;
+	uint64_t handle; /* index | generation << 32 */
+	uint64_t arg0;
+	uint64_t arg1;
+	uint64_t arg2;
+	int32_t error;   /* control: 0 or a negative errno */
+	uint32_t length; /* control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of payload */
+	uint64_t lease;  /* control: OPEN, what the handle may read from */
+	uint32_t replays;
+	uint32_t pid; /* the caller's thread id; 0 from a foreign pid namespace */
+	uint64_t taken_at; /* CLOCK_MONOTONIC ns, as the next four */
+	uint64_t submitted_at;
+	uint64_t picked_at;
+	uint64_t completed_at;
+	uint64_t replied_at;
+	uint16_t name_offset; /* into raw; LOOKUP */
+	uint16_t name_length;
+	uint32_t raw_length;
+	struct fsmvp_attr attr; /* control: LOOKUP, GETATTR */
+	uint64_t pad[2];
+	uint8_t raw[FSMVP_RAW_SIZE]; /* the request as the kernel sent it: header and arguments */
+};
+
+/* One entry of a listing in a payload row; the name follows, the record is padded to 8 bytes. */
+struct fsmvp_dirent {
+	struct fsmvp_attr attr;
+	uint64_t cursor; /* where a listing that saw this entry goes on: the entry's persisted sequence number */
+	uint16_t name_length;
+	uint16_t pad[3];
+};
+
+struct fsmvp_handle {
+	uint64_t word; /* state | generation << 32 */
+	uint64_t node;
+	uint64_t unique; /* of its OPEN */
+	uint64_t lease;
+	uint64_t bytes;  /* given to the kernel, read-ahead included */
+	uint64_t cursor; /* the furthest byte given, plus one */
+	uint32_t pid;
+	uint32_t open_flags;
+	uint32_t mode;       /* reserved: buffered, direct, passthrough */
+	uint32_t backing_id; /* reserved */
+	uint64_t pad[8];
+};
+
+struct fsmvp_lease {
+	uint32_t generation;
+	uint32_t root; /* which cache root */
+	uint64_t node;
+	uint64_t length;     /* of the file */
+	uint64_t map_offset; /* bytes into the maps section, a multiple of 8 */
+	uint32_t map_words;
+	uint32_t block_shift;
+	uint32_t flags; /* reserved */
+	uint32_t name_length;
+	char name[FSMVP_LEASE_NAME]; /* no '/', not beginning with '.' */
+	uint64_t pad[2];             /* reserved: cached and passthrough open counts */
+};
+
+#define FSMVP_BUCKETS 256u
+struct fsmvp_histogram {
+	uint64_t count;
+	uint64_t sum;
+	uint64_t max;
+	uint64_t pad[5];
+	uint64_t buckets[FSMVP_BUCKETS]; /* fsmvp_bucket() */
+};
+
+/* The first message each way on the link; 512 bytes. */
+struct fsmvp_hello {
+	uint64_t magic;
+	uint32_t abi;
+	int32_t status; /* 0, or a positive errno: why there is no mount; `message` says it in a sentence */
+	uint64_t features;
+	uint64_t who; /* pid | start time << 32 */
+	uint64_t region_size;
+	char message[472];
+};
+
+enum fsmvp_frame_type {
+	FSMVP_FRAME_ACK = 1,        /* shim: order `number` is done */
+	FSMVP_FRAME_LOG = 2,        /* shim: u32 level, text */
+	FSMVP_FRAME_INVALIDATE = 3, /* control: struct fsmvp_invalidate */
+	FSMVP_FRAME_REVOKED = 4,    /* control: u64 lease; close the descriptor you keep for it */
+	FSMVP_FRAME_QUIT = 5,       /* control: end now; the mount is gone or going */
+	FSMVP_FRAME_LOG_LEVEL = 6,  /* control: u32 */
+};
+#define FSMVP_FRAME_MAX 4096u
+
+struct fsmvp_frame {
+	uint32_t length; /* with this header; at most FSMVP_FRAME_MAX */
+	uint32_t type;
+	uint64_t number; /* of the order, rising; 0 where nothing is acknowledged */
+};
+
+/* Offset -1: attributes only. Offset 0, length 0: every cached page too. Carried out after the LOOKUP, GETATTR and READDIR slots completed
+ * before it were replied. */
+struct fsmvp_invalidate {
+	uint64_t node;
+	int64_t offset;
+	int64_t length;
+};
+
+#define FSMVP_AT(type, field, at) _Static_assert(offsetof(struct type, field) == (at), #type "." #field)
+#define FSMVP_SIZE(type, size)    _Static_assert(sizeof(struct type) == (size), #type)
+FSMVP_SIZE(fsmvp_section, 16);
+FSMVP_SIZE(fsmvp_header, FSMVP_HEADER_SIZE);
+FSMVP_AT(fsmvp_header, magic, 0);
+FSMVP_AT(fsmvp_header, abi, 8);
+FSMVP_AT(fsmvp_header, header_size, 12);
+FSMVP_AT(fsmvp_header, features, 16);
+FSMVP_AT(fsmvp_header, volume_flags, 24);
+FSMVP_AT(fsmvp_header, workers, 28);
+FSMVP_AT(fsmvp_header, region_size, 32);
+FSMVP_AT(fsmvp_header, active, 40);
+FSMVP_AT(fsmvp_header, standby, 48);
+FSMVP_AT(fsmvp_header, control, 56);
+FSMVP_AT(fsmvp_header, epoch, 64);
+FSMVP_AT(fsmvp_header, heartbeat, 72);
+FSMVP_AT(fsmvp_header, released, 80);
+FSMVP_AT(fsmvp_header, slots_high, 88);
+FSMVP_AT(fsmvp_header, handles_high, 92);
+FSMVP_AT(fsmvp_header, leases_high, 96);
+FSMVP_AT(fsmvp_header, init_length, 104);
+FSMVP_AT(fsmvp_header, answer_length, 108);
+FSMVP_AT(fsmvp_header, statfs_blocks, 112);
+FSMVP_AT(fsmvp_header, statfs_free, 120);
+FSMVP_AT(fsmvp_header, statfs_files, 128);
+FSMVP_AT(fsmvp_header, statfs_bsize, 136);
+FSMVP_AT(fsmvp_header, statfs_namemax, 140);
+FSMVP_AT(fsmvp_header, count_leased, 144);
+FSMVP_AT(fsmvp_header, count_forwarded, 152);
+FSMVP_AT(fsmvp_header, count_slots_full, 160);
+FSMVP_AT(fsmvp_header, count_handles_full, 168);
+FSMVP_AT(fsmvp_header, count_hostile, 176);
+FSMVP_AT(fsmvp_header, count_cancelled, 184);
+FSMVP_AT(fsmvp_header, bytes_leased, 192);
+FSMVP_AT(fsmvp_header, connection, 216);
+FSMVP_AT(fsmvp_header, sections, 224);
+FSMVP_AT(fsmvp_header, init, 480);
+FSMVP_AT(fsmvp_header, answer, 992);
+FSMVP_AT(fsmvp_header, mountpoint, 1504);
+FSMVP_SIZE(fsmvp_attr, 64);
+FSMVP_AT(fsmvp_attr, size, 8);
+FSMVP_AT(fsmvp_attr, mtime_ns, 16);
+FSMVP_AT(fsmvp_attr, mode, 24);
+FSMVP_AT(fsmvp_attr, nlink, 28);
+FSMVP_AT(fsmvp_attr, uid, 32);
+FSMVP_AT(fsmvp_attr, gid, 36);
+FSMVP_SIZE(fsmvp_slot, FSMVP_SLOT_SIZE);
+FSMVP_AT(fsmvp_slot, flags, 4);
+FSMVP_AT(fsmvp_slot, unique, 8);
+FSMVP_AT(fsmvp_slot, node, 16);
+FSMVP_AT(fsmvp_slot, handle, 24);
+FSMVP_AT(fsmvp_slot, arg0, 32);
+FSMVP_AT(fsmvp_slot, arg1, 40);
+FSMVP_AT(fsmvp_slot, arg2, 48);
+FSMVP_AT(fsmvp_slot, error, 56);
+FSMVP_AT(fsmvp_slot, length, 60);
+FSMVP_AT(fsmvp_slot, lease, 64);
+FSMVP_AT(fsmvp_slot, replays, 72);
+FSMVP_AT(fsmvp_slot, pid, 76);
+FSMVP_AT(fsmvp_slot, taken_at, 80);
+FSMVP_AT(fsmvp_slot, submitted_at, 88);
+FSMVP_AT(fsmvp_slot, picked_at, 96);
+FSMVP_AT(fsmvp_slot, completed_at, 104);
+FSMVP_AT(fsmvp_slot, replied_at, 112);
+FSMVP_AT(fsmvp_slot, name_offset, 120);
+FSMVP_AT(fsmvp_slot, name_length, 122);
+FSMVP_AT(fsmvp_slot, raw_length, 124);
+FSMVP_AT(fsmvp_slot, attr, 128);
+FSMVP_AT(fsmvp_slot, raw, 208);
+FSMVP_SIZE(fsmvp_dirent, 80);
+FSMVP_AT(fsmvp_dirent, cursor, 64);
+FSMVP_AT(fsmvp_dirent, name_length, 72);
+FSMVP_SIZE(fsmvp_handle, FSMVP_HANDLE_SIZE);
+FSMVP_AT(fsmvp_handle, node, 8);
+FSMVP_AT(fsmvp_handle, unique, 16);
+FSMVP_AT(fsmvp_handle, lease, 24);
+FSMVP_AT(fsmvp_handle, bytes, 32);
+FSMVP_AT(fsmvp_handle, cursor, 40);
+FSMVP_AT(fsmvp_handle, pid, 48);
+FSMVP_AT(fsmvp_handle, open_flags, 52);
+FSMVP_AT(fsmvp_handle, mode, 56);
+FSMVP_AT(fsmvp_handle, backing_id, 60);
+FSMVP_SIZE(fsmvp_lease, FSMVP_LEASE_SIZE);
+FSMVP_AT(fsmvp_lease, root, 4);
+FSMVP_AT(fsmvp_lease, node, 8);
+FSMVP_AT(fsmvp_lease, length, 16);
+FSMVP_AT(fsmvp_lease, map_offset, 24);
+FSMVP_AT(fsmvp_lease, map_words, 32);
+FSMVP_AT(fsmvp_lease, block_shift, 36);
+FSMVP_AT(fsmvp_lease, flags, 40);
+FSMVP_AT(fsmvp_lease, name_length, 44);
+FSMVP_AT(fsmvp_lease, name, 48);
+FSMVP_SIZE(fsmvp_histogram, 2112);
+FSMVP_AT(fsmvp_histogram, buckets, 64);
+FSMVP_SIZE(fsmvp_hello, 512);
+FSMVP_AT(fsmvp_hello, abi, 8);
+FSMVP_AT(fsmvp_hello, status, 12);
+FSMVP_AT(fsmvp_hello, features, 16);
+FSMVP_AT(fsmvp_hello, who, 24);
+FSMVP_AT(fsmvp_hello, region_size, 32);
+FSMVP_AT(fsmvp_hello, message, 40);
+FSMVP_SIZE(fsmvp_frame, 16);
+FSMVP_AT(fsmvp_frame, type, 4);
+FSMVP_AT(fsmvp_frame, number, 8);
+FSMVP_SIZE(fsmvp_invalidate, 24);
+#undef FSMVP_AT
+#undef FSMVP_SIZE
+
+/* A state word, a handle id or a lease id: the low half is state or index, the high half the generation. */
+static inline uint64_t fsmvp_pack(uint32_t low, uint32_t generation)
+{
+	return (uint64_t)low | (uint64_t)generation << 32;
+}
+
+static inline uint32_t fsmvp_low(uint64_t word)
+{
+	return (uint32_t)word;
+}
+
+static inline uint32_t fsmvp_generation(uint64_t word)
+{
+	return (uint32_t)(word >> 32);
+}
+
+/* Whether the table above lets `side` make this step. */
+bool fsmvp_slot_may(enum fsmvp_side side, uint32_t from, uint32_t to);
+bool fsmvp_handle_may(enum fsmvp_side side, uint32_t from, uint32_t to);
+
+/* Makes the step if the word still is (`from`, `generation`); raises the generation on a step to FREE. False, and nothing changed, if it is not, or
+ * if the table forbids it. */
+bool fsmvp_slot_step(uint64_t *word, enum fsmvp_side side, uint32_t generation, uint32_t from, uint32_t to);
+bool fsmvp_handle_step(uint64_t *word, enum fsmvp_side side, uint32_t generation, uint32_t from, uint32_t to);
+
+/* The histogram bucket of a time: four to an octave, so a percentile is right within a quarter. */
+uint32_t fsmvp_bucket(uint64_t nanoseconds);
+/* The largest time of a bucket. */
+uint64_t fsmvp_bucket_limit(uint32_t bucket);
+void fsmvp_histogram_add(struct fsmvp_histogram *row, uint64_t nanoseconds);
+
+/* Fills in header fields and directory of a fresh, zeroed region. Returns the size the region must have; with NULL only that. */
+uint64_t fsmvp_region_format(struct fsmvp_header *header);
+/* 0 if magic, ABI and every section of a region of `size` bytes are what this build expects; else a negative errno: -EPROTO not ours, -EPROTONOSUPPORT
+ * another ABI, -EINVAL a section out of bounds. */
+int fsmvp_region_check(const struct fsmvp_header *header, uint64_t size);
+
+/* CLOCK_MONOTONIC, ns. */
+uint64_t fsmvp_now(void);
+/* pid | start time << 32 of a process, so that a recycled pid is not taken for it; 0 if there is none. */
+uint64_t fsmvp_process_id(int32_t pid);
+
+/* Sends or receives exactly `length` bytes and up to 8 descriptors with the first of them, waiting at most `timeout_ms`. Received descriptors are
+ * CLOEXEC; *fd_count is room on entry, how many came on return; surplus ones are closed. 0 or a negative errno (-EPIPE: the other side is gone). */
+int fsmvp_send(int socket, const void *data, uint32_t length, const int *fds, uint32_t fd_count, int timeout_ms);
+int fsmvp_receive(int socket, void *data, uint32_t length, int *fds, uint32_t *fd_count, int timeout_ms);
+
+#endif
