@@ -1,1 +1,102 @@
 #include "CLinux.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <string.h>
+
+int clinux_get_seals(int fd)
+{
+	return fcntl(fd, F_GET_SEALS);
+}
+
+void clinux_name_thread(const char *name)
+{
+	pthread_setname_np(pthread_self(), name);
+}
+
+int clinux_peer(int socket, uid_t *uid, pid_t *pid)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+		return -1;
+	*uid = peer.uid;
+	*pid = peer.pid;
+	return 0;
+}
+
+int clinux_dup_above(int fd, int lowest)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, lowest);
+}
+
+int clinux_pidfd_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static int address(const char *path, struct sockaddr_un *to)
+{
+	memset(to, 0, sizeof(*to));
+	to->sun_family = AF_UNIX;
+	if (strlen(path) >= sizeof(to->sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(to->sun_path, path);
+	return 0;
+}
+
+static int fail(int fd)
+{
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int clinux_listen(const char *path)
+{
+	struct sockaddr_un at;
+	mode_t mask;
+	int fd, bound;
+
+	if (address(path, &at) != 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	mask = umask(0177);
+	bound = bind(fd, (struct sockaddr *)&at, sizeof(at));
+	umask(mask);
+	if (bound != 0 || listen(fd, 64) != 0)
+		return fail(fd);
+	return fd;
+}
+
+int clinux_connect(const char *path)
+{
+	struct sockaddr_un to;
+	int fd;
+
+	if (address(path, &to) != 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+		return fail(fd);
+	return fd;
+}
+
+void clinux_trim(void)
+{
+	malloc_trim(0);
+}
+
+void clinux_few_arenas(void)
+{
+	mallopt(M_ARENA_MAX, 2);
+}

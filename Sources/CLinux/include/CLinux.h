@@ -1,1 +1,74 @@
-#pragma once
+/* Linux calls that Swift's Glibc module lacks or cannot import (variadics, macros). One line each; errors as the call reports them. */
+#ifndef FSMVP_CLINUX_H
+#define FSMVP_CLINUX_H
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* An eventfd as a doorbell: non-blocking and close-on-exec from birth. */
+static inline int clinux_eventfd(void)
+{
+	return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+}
+
+static inline int clinux_open(const char *path, int flags, mode_t mode)
+{
+	return open(path, flags | O_CLOEXEC, mode);
+}
+
+static inline int clinux_openat(int folder, const char *name, int flags, mode_t mode)
+{
+	return openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+}
+
+int clinux_pidfd_open(pid_t pid);
+
+int clinux_get_seals(int fd);
+
+static inline int clinux_set_cloexec(int fd)
+{
+	return fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* A duplicate at or above `lowest`, close-on-exec. */
+int clinux_dup_above(int fd, int lowest);
+
+void clinux_name_thread(const char *name);
+
+/* uid and pid of a Unix socket's other end; -1 and errno. */
+int clinux_peer(int socket, uid_t *uid, pid_t *pid);
+
+#define CLINUX_FUSE_MAGIC 0x65735546
+
+static inline FILE *clinux_stdout(void)
+{
+	return stdout;
+}
+
+static inline FILE *clinux_stderr(void)
+{
+	return stderr;
+}
+
+/* A Unix stream socket, bound and listening, mode 0600, close-on-exec; -1 and errno (ENAMETOOLONG: the path does not fit). */
+int clinux_listen(const char *path);
+/* A connection to such a socket; -1 and errno. */
+int clinux_connect(const char *path);
+/* Gives freed memory back to the kernel. */
+void clinux_trim(void);
+/* Keeps glibc from making an arena for every thread. */
+void clinux_few_arenas(void);
+
+#endif

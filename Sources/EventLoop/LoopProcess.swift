@@ -1,0 +1,72 @@
+import CUV
+import Glibc
+
+/// A child process in a session of its own (Ctrl-C and a closing terminal do not reach it), reaped by libuv.
+/// It goes on living when this object or this process ends.
+package final class LoopProcess: LoopHandle<uv_process_t> {
+  package enum End: Sendable, Equatable, CustomStringConvertible {
+    case exited(Int32)
+    case signalled(Int32)
+    package var description: String {
+      switch self {
+      case .exited(let code): "exit code \(code)"
+      case .signalled(let number): "signal \(number)"
+      }
+    }
+  }
+
+  private let ended: (End) -> Void
+
+  /// - Parameters:
+  ///   - descriptors: given to the child as 3, 4, 5 ... in this order; all else is close-on-exec. Standard input and output are
+  ///     /dev/null, standard error is ours.
+  ///   - ended: called on the loop once the child was reaped.
+  package init(
+    _ path: String, arguments: [String], descriptors: [Int32] = [], on loop: EventLoop, ended: @escaping (End) -> Void
+  ) throws(LoopError) {
+    self.ended = ended
+    var argv: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+    defer { for text in argv { free(text) } }
+    let inherited: [Int32?] = [nil, nil, 2] + descriptors
+    var stdio = inherited.map { descriptor in
+      var container = uv_stdio_container_t()
+      if let descriptor {
+        container.flags = UV_INHERIT_FD
+        container.data.fd = descriptor
+      } else {
+        container.flags = UV_IGNORE
+      }
+      return container
+    }
+    try super.init(on: loop) { process in
+      argv.withUnsafeMutableBufferPointer { argv in
+        stdio.withUnsafeMutableBufferPointer { stdio in
+          path.withCString { file in
+            var options = uv_process_options_t()
+            options.file = file
+            options.args = argv.baseAddress
+            options.flags = UInt32(UV_PROCESS_DETACHED.rawValue)
+            options.stdio_count = Int32(stdio.count)
+            options.stdio = stdio.baseAddress
+            options.exit_cb = { @Sendable process, status, signal in
+              owner(process?.pointee.data, as: LoopProcess.self)?
+                .finish(signal != 0 ? .signalled(signal) : .exited(Int32(truncatingIfNeeded: status)))
+            }
+            return uv_spawn(loop.loop, process, &options)
+          }
+        }
+      }
+    }
+  }
+
+  package private(set) var isRunning = true
+  package var pid: Int32 { raw.pointee.pid }
+
+  private func finish(_ end: End) {
+    isRunning = false
+    ended(end)
+  }
+
+  /// Sends a signal while it runs; never to a recycled pid, as the child is not reaped before `ended`.
+  package func kill(_ signal: Int32) { if isRunning { uv_process_kill(raw, signal) } }
+}

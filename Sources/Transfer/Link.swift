@@ -1,0 +1,31 @@
+import Core
+
+/// Where an object's bytes can be had for a while: a signed URL, secret as a whole.
+package struct Link: Sendable, Equatable {
+  package let url: Redacted<String>
+  /// Counts up with each new link of the same object, so that a failure says which one failed.
+  package let generation: Int
+  package init(url: Redacted<String>, generation: Int) {
+    self.url = url
+    self.generation = generation
+  }
+}
+
+/// An object on a remote server, of known length, that ranges can be fetched from.
+package protocol Origin: Sendable {
+  /// The object's length in bytes.
+  var size: Int64 { get }
+  /// A link to fetch from. With `replacing`, that one no longer works (401, 403, 410): another is minted, once for all who ask at the same time.
+  @TransferLoop func link(replacing stale: Link?) async throws(TransferError) -> Link
+}
+
+/// What identifies a version of the bytes behind a link; both nil where the server says nothing.
+package struct Validator: Sendable, Equatable {
+  /// A strong ETag, with its quotes; weak ones are not kept.
+  package var etag: String?
+  package var lastModified: String?
+  package init(etag: String? = nil, lastModified: String? = nil) {
+    self.etag = etag
+    self.lastModified = lastModified
+  }
+}

@@ -1,0 +1,94 @@
+import Core
+
+/// What can be mounted. A volume owns its namespace and its bytes; it knows nothing of shims, slots or HTTP.
+///
+/// Every call comes on the dispatch loop and returns at once; what takes time (the first open of a file, a read of missing bytes) is answered
+/// through its `reply`, exactly once, from any thread. A node that is gone is `ESTALE`, never `ENOENT`: the kernel then walks the path again.
+@DispatchLoop
+package protocol Volume: AnyObject {
+  /// Whether every mutating operation is refused with EROFS.
+  var isReadOnly: Bool { get }
+
+  /// Figures for `df`.
+  var statistics: VolumeStatistics { get }
+
+  /// Called once, before the first request.
+  func attach(to host: any VolumeHost)
+
+  /// - Throws: ENOENT for a name that is not there, ESTALE for a directory that is gone, ENOTDIR.
+  func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes
+
+  /// Also of a removed file, as long as it is open.
+  func attributes(of node: NodeID) throws(Errno) -> Attributes
+
+  /// Hands the entries whose cursor is greater than `cursor` to `take`, by rising cursor, until it says false. `.` and `..` are not among them.
+  /// An entry's cursor never changes, so a listing taken in parts has every entry that stood throughout, once.
+  func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool) throws(Errno)
+
+  /// Counts `handle` as open from this call on, whatever the answer, until `released`; answers with the lease to read from (nil: the file is empty).
+  func open(_ node: NodeID, handle: HandleID, reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void)
+
+  /// Answers once all of `range` (cut to the file's size) is in the file behind the lease, or cannot be.
+  /// - Parameter wasBad: the bytes were vouched for before and could not be read back; they are to be fetched again.
+  func read(_ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void)
+
+  /// The handle is closed. `use` is what went through it.
+  func released(_ node: NodeID, handle: HandleID, use: HandleUse)
+}
+
+package struct VolumeStatistics: Equatable, Sendable {
+  package var bytes: Int64
+  package var files: Int64
+  package init(bytes: Int64, files: Int64) {
+    self.bytes = bytes
+    self.files = files
+  }
+}
+
+/// What was read through a handle.
+package struct HandleUse: Equatable, Sendable {
+  /// Bytes given to the kernel, read-ahead included.
+  package var bytes: Int64
+  /// One past the furthest byte given.
+  package var furthest: Int64
+  package init(bytes: Int64 = 0, furthest: Int64 = 0) {
+    self.bytes = bytes
+    self.furthest = furthest
+  }
+}
+
+/// A lease: index and generation of its row; never 0.
+package struct LeaseID: Hashable, Sendable {
+  package let rawValue: UInt64
+  package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+/// The right, given to the shim, to serve a file's bytes by itself where they are marked.
+package protocol Lease: Sendable {
+  var id: LeaseID { get }
+  /// Bytes of a block; the last one of a file is cut to its length.
+  var blockSize: Int64 { get }
+  /// Marks blocks whose bytes are all in the file. From any thread; once marked they never change.
+  func mark(_ blocks: Range<Int>)
+  /// Unmarks blocks that could not be read back, before they are fetched again. From any thread.
+  func unmark(_ blocks: Range<Int>)
+}
+
+/// What a volume asks of whoever mounts it.
+@DispatchLoop
+package protocol VolumeHost: AnyObject {
+  /// A lease over the file `name` (at most 63 bytes, no '/', not beginning with '.') of the cache root number `root`; nil where the table is full.
+  func grantLease(node: NodeID, root: Int, name: String, length: Int64) -> (any Lease)?
+
+  /// Ends a lease. The file has been unlinked or is about to be; `done` comes once the shim has let go of it, and only then its space counts as free.
+  func revoke(_ lease: any Lease, done: @escaping @DispatchLoop () -> Void)
+
+  /// Makes the kernel ask again for the attributes (and so, for a directory, the entries) of these nodes. Call after the change is visible to lookups.
+  func invalidateAttributes(of nodes: [NodeID])
+
+  /// Makes the kernel forget a file's cached pages; `done` comes once it has.
+  func invalidatePages(of node: NodeID, done: @escaping @DispatchLoop () -> Void)
+
+  /// What has gone through an open handle so far.
+  func use(of handle: HandleID) -> HandleUse
+}
