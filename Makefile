@@ -1,0 +1,113 @@
+# FuseStream. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SWIFT   ?= swift
+CC      := cc
+BUILD   := build
+BIN     := $(BUILD)/bin
+VENV    := $(BUILD)/venv
+ARGS    ?=
+
+RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libtomlplusplus-dev
+TEST_PACKAGES := python3 python3-venv chromium clang-format curl
+BENCH_PACKAGES := rclone
+
+SHIM_SOURCES := $(wildcard shim/src/*.c) shim/wire/wire.c
+SHIM_HEADERS := $(wildcard shim/src/*.h shim/wire/include/*.h)
+C_FLAGS := -std=c17 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -Wall -Wextra -Werror -Wconversion -Ishim/wire/include -Ishim/src
+SHIM_FLAGS := $(C_FLAGS) -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong
+SWIFT_FLAGS := -c release --static-swift-stdlib
+SWIFT_SOURCES = $(shell find Sources shim/wire -type f) Package.swift
+
+.PHONY: all deps test-deps bench-deps shim control run test test-swift test-mount test-live bench check fmt install clean help
+
+## all: build build/bin/fsmvp and build/bin/fsmvp-shim (release)
+all: deps shim control
+
+## deps: install the Debian packages that building and running need
+deps: $(BUILD)/.deps-run
+test-deps: $(BUILD)/.deps-test
+bench-deps: $(BUILD)/.deps-bench
+$(BUILD)/.deps-run: PACKAGES := $(RUN_PACKAGES)
+$(BUILD)/.deps-test: PACKAGES := $(TEST_PACKAGES)
+$(BUILD)/.deps-bench: PACKAGES := $(BENCH_PACKAGES)
+$(BUILD)/.deps-%: Makefile
+	@mkdir -p $(BUILD)
+	@missing=""; for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${db:Status-Status}\n' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing; fi
+	@command -v $(SWIFT) >/dev/null || { echo "error: no swift on PATH; install a Swift 6.3 toolchain from https://www.swift.org/install/linux/"; exit 1; }
+	@touch $@
+
+## shim: build the shim (one cc line: SwiftPM would link it to the Swift runtime)
+shim: deps $(BIN)/fsmvp-shim
+$(BIN)/fsmvp-shim: $(SHIM_SOURCES) $(SHIM_HEADERS) Makefile
+	@mkdir -p $(BIN)
+	$(CC) $(SHIM_FLAGS) $$(pkg-config --cflags fuse3) $(SHIM_SOURCES) -o $@ -lfuse3 -luv -lpthread
+
+control: deps $(BUILD)/.control
+$(BUILD)/.control: $(SWIFT_SOURCES)
+	@mkdir -p $(BIN)
+	$(SWIFT) build $(SWIFT_FLAGS) --product fsmvp
+	$(SWIFT) build $(SWIFT_FLAGS) --product mediahub-sim
+	@ln -sf ../../.build/release/fsmvp ../../.build/release/mediahub-sim $(BIN)/
+	@touch $@
+
+## run: start both processes; without credentials the demo (ARGS="..." goes to fsmvp run)
+run: all
+	@exec $(BIN)/fsmvp run --demo-without-credentials $(ARGS)
+
+## test: build and run every test, real mounts and a real browser included
+test: all test-swift test-mount
+
+test-swift: all
+	$(SWIFT) test --skip LiveTests
+
+## test-mount: only the tests on real mounts (K=name picks some)
+test-mount: all $(VENV)/.ready
+	$(VENV)/bin/python -m pytest -q -p no:cacheprovider Tests/Mount $(if $(K),-k "$(K)") $(ARGS)
+
+$(VENV)/.ready: $(BUILD)/.deps-test Tests/Mount/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r Tests/Mount/requirements.txt
+	@touch $@
+
+## test-live: against the real MediaHub (needs MEDIAHUB_CLIENT_ID and MEDIAHUB_CLIENT_SECRET)
+test-live: deps
+	@if [ -z "$$MEDIAHUB_CLIENT_ID" ] || [ -z "$$MEDIAHUB_CLIENT_SECRET" ]; then \
+	  echo "skipped: MEDIAHUB_CLIENT_ID and MEDIAHUB_CLIENT_SECRET are not set"; \
+	else $(SWIFT) test --filter LiveTests; fi
+
+## bench: the figures of the issue: upload overlap, cold read, idle memory (takes minutes)
+bench: all $(VENV)/.ready $(BUILD)/.deps-bench
+	$(VENV)/bin/python bench/run.py $(ARGS)
+
+## check: formatting and C warnings
+check: deps test-deps
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
+	clang-format --dry-run -Werror shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	$(CC) $(C_FLAGS) -O2 -fanalyzer -Wno-analyzer-fd-leak -fsyntax-only $$(pkg-config --cflags fuse3) $(SHIM_SOURCES)
+	@echo "check: clean"
+
+## fmt: format Swift and C
+fmt: deps test-deps
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+	clang-format -i shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+
+## install: copy both programs to $(PREFIX)/bin
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BIN)/fsmvp $(BIN)/fsmvp-shim $(DESTDIR)$(PREFIX)/bin/
+
+## clean: remove everything that was built
+clean:
+	rm -rf $(BUILD) .build
+
+## help: this list
+help:
+	@sed -nE 's/^## ([a-z-]+): (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-11s %s\n", $$1, $$2}'

@@ -1,0 +1,41 @@
+import pytest
+
+import house
+
+
+@pytest.fixture(scope="session")
+def _sim():
+    sim = house.Sim()
+    yield sim
+    sim.close()
+
+
+@pytest.fixture
+def sim(_sim):
+    """A MediaHub with nothing set, no fault and no gate."""
+    _sim.post("reset")
+    yield _sim
+    _sim.release()
+
+
+@pytest.fixture
+def make(sim):
+    """Makes instances, started by the test; all are gone afterwards, and none may have left a mount."""
+    made = []
+
+    def make(**environment):
+        instance = house.Instance(environment.pop("sim", sim), **environment)
+        made.append(instance)
+        return instance
+
+    yield make
+    sim.release()
+    for instance in made:
+        instance.destroy()
+    assert not [mount for mount in house.mounts() if "fsmvp-test-" in mount]
+
+
+@pytest.fixture
+def run(make):
+    """A running instance."""
+    return make().start()

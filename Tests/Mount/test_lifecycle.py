@@ -1,0 +1,212 @@
+"""Start, stop, and everything that has to be gone afterwards."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from house import FSMVP, MiB, mounts, wait_until
+from readers import Crowd
+
+
+def leftovers(run):
+    """What a stop must not leave: a mount, a shim, a file of bytes, a socket."""
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(run.cache) for name in names if name.endswith(".bytes")]
+    sockets = [name for name in os.listdir(run.runtime) if name.endswith(".sock")]
+    return files + sockets + [mount for mount in mounts() if mount == str(run.mount)]
+
+
+def is_gone(pid):
+    return not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(sim, run, how):
+    path = run.stage(sim.add(MiB), "tag")
+    with open(path, "rb") as stream:
+        stream.read()
+    shim = run.shim_pid()
+    start = time.monotonic()
+    run.process.send_signal(how)
+    assert run.process.wait(8) == 0
+    assert time.monotonic() - start < 5
+    assert leftovers(run) == [] and is_gone(shim)
+
+
+def test_stop_by_the_command(sim, run):
+    run.stage(sim.add(MiB), "tag")
+    shim = run.shim_pid()
+    assert run.cli("stop").code == 0
+    assert run.process.wait(8) == 0
+    assert leftovers(run) == [] and is_gone(shim)
+    assert run.cli("status").code == 3
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_32_blocked_readers_do_not_hold_up_the_end(sim, run, direct):
+    file = sim.add(64 * MiB)
+    path = run.stage(file, "tag")
+    sim.gate(file=file)
+    shim = run.shim_pid()
+    crowd = Crowd(path, 32, direct=direct, step=MiB)
+    try:
+        time.sleep(0.5)
+        start = time.monotonic()
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(8) == 0
+        assert time.monotonic() - start < 5
+        crowd.process.wait(5)  # each got an error and none is stuck
+        assert crowd.process.returncode == 1
+    finally:
+        crowd.kill()
+    assert leftovers(run) == [] and is_gone(shim)
+
+
+def test_a_working_directory_on_the_mount_does_not_hold_up_the_end(sim, run):
+    run.stage(sim.add(MiB), "tag")
+    sleeper = subprocess.Popen(["sleep", "60"], cwd=f"{run.mount}/Staged")
+    try:
+        assert run.stop() == 0
+        assert leftovers(run) == []
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_the_second_signal_ends_it_at_once(sim, run):
+    file = sim.add(64 * MiB)
+    path = run.stage(file, "tag")
+    sim.gate(file=file)
+    shim = run.shim_pid()
+    crowd = Crowd(path, 8, step=MiB)
+    try:
+        time.sleep(0.3)
+        run.process.send_signal(signal.SIGTERM)
+        run.process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        run.process.wait(5)
+        assert time.monotonic() - start < 2
+        wait_until(lambda: is_gone(shim), 3)
+        assert str(run.mount) not in mounts()
+    finally:
+        crowd.kill()
+
+
+def test_the_list_of_staged_items_comes_back(sim, run):
+    file = sim.add(3 * MiB, "clip.mp4")
+    path = run.stage(file, "tag & more")
+    before = os.stat(path)
+    run.stage(sim.add(1000), "other")
+    assert run.stop() == 0
+    run.start()
+    after = os.stat(path)
+    assert (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
+    with open(path, "rb") as stream:
+        assert stream.read() == sim.bytes(file, "tag & more")
+    assert run.cli("stop", "--forget").code == 0
+    run.process.wait(8)
+    run.start()
+    assert run.cli("staged", "--json").json == []
+
+
+def test_a_second_run_on_the_same_folder_is_refused(sim, run):
+    path = run.stage(sim.add(MiB), "tag")
+    second = run.cli("run", timeout=20)
+    assert second.code == 1
+    assert str(run.process.pid) in second.err and second.err.count("\n") == 1, second
+    assert run.cli("status").code == 0
+    with open(path, "rb") as stream:
+        assert len(stream.read()) == MiB
+
+
+def test_two_instances_side_by_side(sim, make):
+    one, two = make().start(), make().start()
+    file = sim.add(MiB)
+    paths = [one.stage(file, "tag"), two.stage(file, "tag")]
+    assert paths[0] != paths[1]
+    for path in paths:
+        with open(path, "rb") as stream:
+            assert stream.read() == sim.bytes(file, "tag")
+    assert one.stop() == 0
+    assert os.stat(paths[1]).st_size == MiB
+
+
+def test_bytes_of_a_crashed_run_are_not_left(sim, run):
+    path = run.stage(sim.add(2 * MiB), "tag")
+    with open(path, "rb") as stream:
+        stream.read()
+    shim = run.shim_pid()
+    run.process.kill()
+    run.process.wait()
+    os.kill(shim, signal.SIGKILL)
+    wait_until(lambda: is_gone(shim))
+    run.start()  # over the dead mount of the crashed one
+    assert os.stat(path).st_size == 2 * MiB
+    with open(path, "rb") as stream:
+        assert len(stream.read()) == 2 * MiB
+    assert run.stop() == 0
+    assert leftovers(run) == []
+
+
+def test_an_unmount_from_outside_ends_it(sim, run):
+    run.stage(sim.add(MiB), "tag")
+    shim = run.shim_pid()
+    subprocess.run(["umount", run.mount], check=True)
+    assert run.process.wait(8) == 1
+    wait_until(lambda: is_gone(shim))
+    assert "unmounted" in run.log.read_text()
+    assert leftovers(run) == []
+
+
+def test_ctrl_c_reaches_the_control_plane_only(sim, make):
+    run = make()
+    run.wrapper = ["setsid", "--wait"]
+    run.start()
+    pid = int(run.cli("status", "--json").json["pid"])
+    shim = run.shim_pid()
+    assert os.getpgid(shim) != os.getpgid(pid)
+    os.killpg(os.getpgid(pid), signal.SIGINT)
+    assert run.process.wait(8) == 0
+    assert leftovers(run) == [] and is_gone(shim)
+
+
+def test_the_demo(make):
+    run = make(sim=None)
+    run.start("--demo")
+    jobs = run.cli("jobs", "--json", "--limit", "100").json
+    assert jobs["total"] >= 20 and jobs["total"] == len(jobs["jobs"])
+    smallest = min((o for job in jobs["jobs"] for o in job["outputs"]), key=lambda output: output["size"])
+    path = run.stage(smallest["fileId"], "me")
+    with open(path, "rb") as stream:
+        assert stream.read(12)[4:8] == b"ftyp"
+        stream.seek(0)
+        assert len(stream.read()) == smallest["size"]
+    hints = run.log.read_text()
+    assert "fsmvp jobs" in hints and "fsmvp stage" in hints and str(run.mount) in hints
+    assert run.stop() == 0
+
+
+def test_no_secret_on_disk_in_arguments_or_logs(sim, run):
+    run.environment["FSMVP_LOG_LEVEL"] = "debug"
+    run.stop()
+    run.start()
+    path = run.stage(sim.add(MiB), "tag")
+    with open(path, "rb") as stream:
+        stream.read()
+    shim = run.shim_pid()
+    for pid in (run.process.pid, shim):
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            assert b"demo-secret" not in stream.read()
+    with open(f"/proc/{shim}/environ", "rb") as stream:
+        assert b"demo-secret" not in stream.read()
+    assert run.stop() == 0
+    done = subprocess.run(["grep", "-rlaE", "demo-secret|/storage/|signature=|Bearer ", run.folder], capture_output=True, text=True)
+    assert done.stdout == ""
+
+
+def test_help_and_version_need_no_control_plane(make):
+    run = make()
+    assert run.cli("--help").code == 0 and "stage" in run.cli("--help").out
+    assert run.cli("--version").code == 0
+    assert os.access(FSMVP, os.X_OK)
