@@ -13,7 +13,7 @@ ARGS    ?=
 
 RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libtomlplusplus-dev
 TEST_PACKAGES := python3 python3-venv chromium clang-format curl
-BENCH_PACKAGES := rclone
+
 
 SHIM_SOURCES := $(wildcard shim/src/*.c) shim/wire/wire.c
 SHIM_HEADERS := $(wildcard shim/src/*.h shim/wire/include/*.h)
@@ -22,7 +22,7 @@ SHIM_FLAGS := $(C_FLAGS) -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong
 SWIFT_FLAGS := -c release --static-swift-stdlib
 SWIFT_SOURCES = $(shell find Sources shim/wire -type f) Package.swift
 
-.PHONY: all deps test-deps bench-deps shim control run test test-swift test-mount test-live bench check fmt install clean help
+.PHONY: all deps test-deps shim control run test test-swift test-mount test-live bench check fmt install clean help
 
 ## all: build build/bin/fsmvp and build/bin/fsmvp-shim (release)
 all: deps shim control
@@ -30,10 +30,10 @@ all: deps shim control
 ## deps: install the Debian packages that building and running need
 deps: $(BUILD)/.deps-run
 test-deps: $(BUILD)/.deps-test
-bench-deps: $(BUILD)/.deps-bench
+
 $(BUILD)/.deps-run: PACKAGES := $(RUN_PACKAGES)
 $(BUILD)/.deps-test: PACKAGES := $(TEST_PACKAGES)
-$(BUILD)/.deps-bench: PACKAGES := $(BENCH_PACKAGES)
+
 $(BUILD)/.deps-%: Makefile
 	@mkdir -p $(BUILD)
 	@missing=""; for package in $(PACKAGES); do \
@@ -84,7 +84,7 @@ test-live: deps
 	else $(SWIFT) test --filter LiveTests; fi
 
 ## bench: the figures of the issue: upload overlap, cold read, idle memory (takes minutes)
-bench: all $(VENV)/.ready $(BUILD)/.deps-bench
+bench: all $(VENV)/.ready
 	$(VENV)/bin/python bench/run.py $(ARGS)
 
 ## check: formatting and C warnings
