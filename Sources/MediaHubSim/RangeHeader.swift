@@ -8,33 +8,20 @@ enum RangeHeader: Equatable {
   case unsatisfiable
 
   init(_ text: String?, size: Int64) {
-    guard let text, text.lowercased().hasPrefix("bytes="), !text.contains(",") else {
-      self = .whole
-      return
-    }
+    self = text.flatMap { Self.parse($0, size: size) } ?? .whole
+  }
+
+  private static func parse(_ text: String, size: Int64) -> RangeHeader? {
+    guard text.lowercased().hasPrefix("bytes="), !text.contains(",") else { return nil }
     let spec = text.dropFirst("bytes=".count).filter { $0 != " " }
-    guard let dash = spec.firstIndex(of: "-") else {
-      self = .whole
-      return
-    }
+    guard let dash = spec.firstIndex(of: "-") else { return nil }
     let (first, last) = (spec[..<dash], spec[spec.index(after: dash)...])
     if first.isEmpty {
-      guard let count = Int64(last), count >= 0 else {
-        self = .whole
-        return
-      }
-      self = count == 0 || size == 0 ? .unsatisfiable : .part(ByteRange(max(0, size - count), size))
-      return
+      guard let count = Int64(last), count >= 0 else { return nil }
+      return count == 0 || size == 0 ? .unsatisfiable : .part(ByteRange(max(0, size - count), size))
     }
-    guard let start = Int64(first), start >= 0, last.isEmpty || Int64(last) != nil else {
-      self = .whole
-      return
-    }
-    let end = last.isEmpty ? size : (Int64(last) ?? 0).addingReportingOverflow(1).partialValue
-    guard start < end || last.isEmpty else {
-      self = .whole
-      return
-    }
-    self = start < size ? .part(ByteRange(start, min(end < 0 ? size : end, size))) : .unsatisfiable
+    guard let start = Int64(first), start >= 0, let inclusive = last.isEmpty ? .max : Int64(last), inclusive >= start else { return nil }
+    guard start < size else { return .unsatisfiable }
+    return .part(ByteRange(start, inclusive >= size ? size : inclusive + 1))
   }
 }
