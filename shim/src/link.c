@@ -1,1 +1,377 @@
-/* stub */ typedef int fsmvp_stub_link;
+/* SPDX-License-Identifier: MIT
+ *
+ * The link: libuv on the main thread. Accepts one control plane at a time, takes its orders, sends
+ * acknowledgements and log lines, stamps the heartbeat, gives idle memory back. No read ever waits for it.
+ * When control goes, serving goes on and the next one is accepted. Blocks in the uv loop, and for a peer's
+ * hello.
+ */
+#include "shim.h"
+
+#include <uv.h>
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HEARTBEAT_MS  500
+#define REVOKE_MS     10
+#define BACKLOG_BYTES 65536u /* of log lines; beyond it they are dropped */
+
+struct number {
+	struct number *next;
+	uint64_t number;
+	uint64_t connection;
+	uint64_t lease; /* of a revocation */
+};
+
+/* The link thread's alone, but for what is named. */
+static struct {
+	struct shim *shim;
+	uv_loop_t loop;
+	uv_async_t wake; /* any thread sends it */
+	uv_timer_t heartbeat;
+	uv_timer_t revoke;
+	uv_poll_t listening;
+	uv_pipe_t *pipe; /* NULL: no control plane */
+	int fd;
+	uint64_t connection; /* counts them, so that an old one's acknowledgements do not reach a new one */
+	uint64_t running;    /* atomic: the loop is there to be woken */
+	uint64_t distrusted; /* atomic */
+	struct number *revoked;
+	pthread_mutex_t lock; /* of the next two */
+	struct number *acknowledged, **acknowledged_tail;
+	size_t used;
+	uint8_t bytes[2 * FSMVP_FRAME_MAX];
+} self = {.lock = PTHREAD_MUTEX_INITIALIZER, .acknowledged_tail = &self.acknowledged};
+
+static void wake(void)
+{
+	if (fsmvp_load_acquire(&self.running))
+		uv_async_send(&self.wake);
+}
+
+void link_distrust(void)
+{
+	fsmvp_store_release(&self.distrusted, 1);
+	wake();
+}
+
+void link_acknowledge(uint64_t number, uint64_t connection)
+{
+	struct number *item = malloc(sizeof(*item));
+
+	if (!item)
+		return; /* control asks again over the next link */
+	*item = (struct number){.number = number, .connection = connection};
+	pthread_mutex_lock(&self.lock);
+	*self.acknowledged_tail = item;
+	self.acknowledged_tail = &item->next;
+	pthread_mutex_unlock(&self.lock);
+	wake();
+}
+
+static void pipe_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void hang_up(void)
+{
+	if (!self.pipe)
+		return;
+	uv_close((uv_handle_t *)self.pipe, pipe_closed);
+	self.pipe = NULL;
+	self.used = 0;
+	lease_file_sweep(&self.shim->leases);
+	log_write(LOG_NOTICE, "the control plane's link has ended; serving goes on");
+}
+
+struct sending {
+	uv_write_t request;
+	struct fsmvp_frame frame;
+	uint32_t level;
+	char text[sizeof(((struct log_line *)NULL)->text)];
+};
+
+static void sent(uv_write_t *request, int status)
+{
+	(void)status;
+	free(request);
+}
+
+static void send_frame(struct sending *sending, uint32_t type, uint64_t number, uint32_t body)
+{
+	uv_buf_t buffer = uv_buf_init((char *)&sending->frame, (unsigned)sizeof(sending->frame) + body);
+
+	sending->frame = (struct fsmvp_frame){(uint32_t)buffer.len, type, number};
+	if (uv_write(&sending->request, (uv_stream_t *)self.pipe, &buffer, 1, sent) != 0)
+		free(sending);
+}
+_Static_assert(offsetof(struct sending, level) ==
+		   offsetof(struct sending, frame) + sizeof(struct fsmvp_frame),
+	       "body");
+
+static void send_log(const struct log_line *line)
+{
+	struct sending *sending = malloc(sizeof(*sending));
+
+	if (!sending)
+		return;
+	sending->level = line->level;
+	memcpy(sending->text, line->text, line->length);
+	send_frame(sending, FSMVP_FRAME_LOG, 0, (uint32_t)sizeof(sending->level) + line->length);
+}
+
+static void flush_log(void)
+{
+	struct log_line line;
+
+	while (self.pipe && uv_stream_get_write_queue_size((uv_stream_t *)self.pipe) > BACKLOG_BYTES)
+		return; /* the queue drops and counts */
+	while (log_take(&line)) {
+		if (self.pipe)
+			send_log(&line);
+		else
+			log_print(&line);
+	}
+}
+
+static void flush_acknowledged(void)
+{
+	struct number *item, *next;
+
+	pthread_mutex_lock(&self.lock);
+	item = self.acknowledged;
+	self.acknowledged = NULL;
+	self.acknowledged_tail = &self.acknowledged;
+	pthread_mutex_unlock(&self.lock);
+	for (; item; item = next) {
+		struct sending *sending;
+
+		next = item->next;
+		if (self.pipe && item->connection == self.connection &&
+		    (sending = malloc(sizeof(*sending))) != NULL)
+			send_frame(sending, FSMVP_FRAME_ACK, item->number, 0);
+		free(item);
+	}
+}
+
+static void on_wake(uv_async_t *handle)
+{
+	(void)handle;
+	flush_acknowledged();
+	if (fsmvp_exchange(&self.distrusted, 0))
+		hang_up();
+	flush_log();
+}
+
+/* Closes what may be closed now; the rest is in use by a read, and is asked again soon. */
+static void on_revoke(uv_timer_t *handle)
+{
+	struct number **at = &self.revoked;
+
+	(void)handle;
+	while (*at) {
+		struct number *item = *at;
+
+		if (!lease_file_revoke(&self.shim->leases, item->lease)) {
+			at = &item->next;
+			continue;
+		}
+		*at = item->next;
+		link_acknowledge(item->number, item->connection);
+		free(item);
+	}
+	if (!self.revoked)
+		uv_timer_stop(&self.revoke);
+}
+
+static void drop_lease(uint64_t lease, uint64_t number)
+{
+	struct number *item = malloc(sizeof(*item));
+
+	if (!item) {
+		hang_up();
+		return;
+	}
+	*item = (struct number){
+	    .next = self.revoked, .number = number, .connection = self.connection, .lease = lease};
+	self.revoked = item;
+	if (!uv_is_active((uv_handle_t *)&self.revoke))
+		uv_timer_start(&self.revoke, on_revoke, REVOKE_MS, REVOKE_MS);
+	on_revoke(&self.revoke);
+}
+
+static void obey(const struct fsmvp_frame *frame, const uint8_t *body)
+{
+	struct fsmvp_invalidate what;
+	uint64_t lease;
+	uint32_t level;
+
+	switch (frame->type) {
+	case FSMVP_FRAME_INVALIDATE:
+		memcpy(&what, body, sizeof(what));
+		invalidate_order(self.shim, &what, frame->number, self.connection);
+		break;
+	case FSMVP_FRAME_REVOKED:
+		memcpy(&lease, body, sizeof(lease));
+		if (fsmvp_low(lease) < FSMVP_LEASES)
+			drop_lease(lease, frame->number);
+		else
+			HOSTILE(&self.shim->region, "a revoked lease");
+		break;
+	case FSMVP_FRAME_LOG_LEVEL:
+		memcpy(&level, body, sizeof(level));
+		log_set_level(level);
+		break;
+	default: /* QUIT: the mount is gone or going */
+		_exit(0);
+	}
+}
+
+static void room_for_bytes(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+	(void)handle;
+	(void)suggested;
+	*buffer = uv_buf_init((char *)self.bytes + self.used, (unsigned)(sizeof(self.bytes) - self.used));
+}
+
+static void on_bytes(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+	size_t at = 0;
+	int length = 0;
+
+	(void)buffer;
+	if (stream != (uv_stream_t *)self.pipe)
+		return;
+	if (count < 0) {
+		hang_up();
+		return;
+	}
+	self.used += (size_t)count;
+	while (self.pipe) {
+		struct fsmvp_frame frame;
+
+		length = frame_parse(self.bytes + at, self.used - at, &frame);
+		if (length <= 0)
+			break;
+		obey(&frame, self.bytes + at + sizeof(frame));
+		at += (size_t)length;
+	}
+	if (!self.pipe)
+		return;
+	if (length < 0) {
+		HOSTILE(&self.shim->region, "a frame");
+		hang_up();
+		return;
+	}
+	memmove(self.bytes, self.bytes + at, self.used - at);
+	self.used -= at;
+}
+
+/* Its end may be waiting in the loop behind the newcomer. */
+static bool peer_is_gone(void)
+{
+	struct pollfd poll_fd = {.fd = self.fd, .events = POLLRDHUP};
+
+	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+static int adopt(int fd)
+{
+	uv_pipe_t *pipe = malloc(sizeof(*pipe));
+	int error;
+
+	if (!pipe)
+		return -ENOMEM;
+	uv_pipe_init(&self.loop, pipe, 0);
+	error = uv_pipe_open(pipe, fd);
+	if (error) {
+		uv_close((uv_handle_t *)pipe, pipe_closed);
+		return error;
+	}
+	self.pipe = pipe;
+	self.fd = fd;
+	self.used = 0;
+	self.connection++;
+	fsmvp_store_release(&self.distrusted, 0);
+	return uv_read_start((uv_stream_t *)pipe, room_for_bytes, on_bytes);
+}
+
+static void on_connection(uv_poll_t *handle, int status, int events)
+{
+	struct fsmvp_header *header = self.shim->region.header;
+	char message[SHIM_MESSAGE_MAX];
+	int fd, problem;
+
+	(void)handle;
+	(void)events;
+	if (status < 0)
+		return;
+	fd = accept4(self.shim->options.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (!hello_receive(fd, &problem, message))
+		goto out_close;
+	if (self.pipe && peer_is_gone())
+		hang_up();
+	if (self.pipe && problem == 0) {
+		problem = EBUSY;
+		snprintf(message, sizeof(message),
+			 "another control plane is connected (pid %u): stop it, or kill it if it hangs",
+			 fsmvp_low(fsmvp_load_relaxed(&header->control)));
+	}
+	if (problem != 0) {
+		hello_refuse(fd, problem, message);
+		goto out_close;
+	}
+	if (hello_welcome(self.shim, fd) == 0 && adopt(fd) == 0)
+		return;
+out_close:
+	close(fd);
+}
+
+/* Buffers of threads that rest go back to the system. */
+static void trim(uint64_t now)
+{
+	struct shim *shim = self.shim;
+	bool some = false;
+
+	for (uint32_t i = 0; i <= FSMVP_WORKERS_MAX; i++)
+		some |= shim->buffers[i].bytes && buffer_trim(&shim->buffers[i], now);
+	for (uint32_t i = 0; i < SHIM_DISK_THREADS; i++)
+		some |= buffer_trim(&shim->disk.buffers[i], now);
+	if (some)
+		malloc_trim(0);
+}
+
+static void on_heartbeat(uv_timer_t *handle)
+{
+	uint64_t now = fsmvp_now();
+
+	(void)handle;
+	fsmvp_store_release(&self.shim->region.header->heartbeat, now);
+	trim(now);
+	flush_log();
+}
+
+void link_run(struct shim *shim)
+{
+	self.shim = shim;
+	if (uv_loop_init(&self.loop) != 0 || uv_async_init(&self.loop, &self.wake, on_wake) != 0 ||
+	    uv_timer_init(&self.loop, &self.heartbeat) != 0 || uv_timer_init(&self.loop, &self.revoke) != 0 ||
+	    uv_poll_init(&self.loop, &self.listening, shim->options.listen_fd) != 0) {
+		log_write(LOG_ERROR, "cannot start the link; serving goes on without it");
+		for (;;)
+			pause();
+	}
+	uv_timer_start(&self.heartbeat, on_heartbeat, 0, HEARTBEAT_MS);
+	uv_poll_start(&self.listening, UV_READABLE, on_connection);
+	fsmvp_store_release(&self.running, 1);
+	log_queue(wake);
+	uv_run(&self.loop, UV_RUN_DEFAULT);
+}

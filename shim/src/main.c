@@ -1,1 +1,141 @@
-int main(void){return 0;}
+/* SPDX-License-Identifier: MIT
+ *
+ * fsmvp-shim: the kernel-facing process of one mount. Mounts, answers FUSE_INIT, starts its threads, becomes
+ * the link thread. A start that fails tells the control plane why in one sentence and leaves nothing mounted.
+ */
+#include "shim.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "fsmvp-shim answers the kernel for one FuseStream mount. It is started by `fsmvp run`, not by hand.\n"
+    "\n"
+    "usage: fsmvp-shim --mountpoint PATH --listen FD --root FD [--root FD ...] [--fsname NAME] [--subtype "
+    "NAME]\n"
+    "                  [--read-only] [--workers N] [--log-level N]\n"
+    "\n"
+    "  --mountpoint PATH  where to mount; absolute\n"
+    "  --listen FD        a listening Unix stream socket for the control plane\n"
+    "  --root FD          a directory of cached bytes; leases name them by their order here\n"
+    "  --fsname NAME      what `df` shows as the device (fsmvp)\n"
+    "  --subtype NAME     the type after `fuse.` (fsmvp)\n"
+    "  --read-only        refuse every change\n"
+    "  --workers N        threads that read requests, 1 to 16 (2)\n"
+    "  --log-level N      0 errors, 1 warnings, 2 notices, 3 everything (2)\n";
+
+static void ignore_signals(void)
+{
+	/* Ctrl-C and a closing terminal are the control plane's to handle. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int make_region(struct shim *shim)
+{
+	struct fsmvp_header *header;
+	int error = region_create(&shim->region, &shim->region_fd);
+
+	if (error)
+		return error;
+	shim->shim_bell = bell_create();
+	shim->control_bell = bell_create();
+	shim->canceller_bell = bell_create();
+	if (shim->shim_bell < 0 || shim->control_bell < 0 || shim->canceller_bell < 0)
+		return -EMFILE;
+	header = shim->region.header;
+	header->volume_flags = shim->options.read_only ? FSMVP_VOLUME_READ_ONLY : 0;
+	header->workers = shim->options.workers;
+	header->epoch = 1;
+	header->heartbeat = fsmvp_now();
+	fsmvp_store_release(&header->active, fsmvp_process_id(getpid()));
+	return 0;
+}
+
+static int make_parts(struct shim *shim)
+{
+	int error = ring_open(&shim->ring, &shim->region, shim->shim_bell, shim->control_bell);
+
+	if (!error)
+		error =
+		    leases_open(&shim->leases, &shim->region, shim->options.roots, shim->options.root_count);
+	for (uint32_t i = 0; !error && i < shim->options.workers; i++)
+		error = buffer_create(&shim->buffers[i]);
+	if (!error)
+		error = buffer_create(&shim->buffers[FSMVP_WORKERS_MAX]);
+	handles_open(&shim->handles, &shim->region, shim->control_bell);
+	disk_open(&shim->disk);
+	return error;
+}
+
+/* Mounts and answers FUSE_INIT. */
+static int bring_up(struct shim *shim, char message[SHIM_MESSAGE_MAX])
+{
+	/* mountinfo shows the path without links; asked before our own mount is there. */
+	char *path = realpath(shim->options.mountpoint, NULL);
+
+	snprintf(shim->mountpoint, sizeof(shim->mountpoint), "%s", path ? path : shim->options.mountpoint);
+	free(path);
+	snprintf(shim->region.header->mountpoint, FSMVP_MOUNTPOINT_MAX, "%s", shim->mountpoint);
+	shim->fuse_fd = mount_start(&shim->options, shim->mountpoint, message);
+	if (shim->fuse_fd < 0)
+		return shim->fuse_fd;
+	return init_handshake(shim->fuse_fd, shim->region.header, message);
+}
+
+static void start_threads(struct shim *shim)
+{
+	invalidate_start(shim);
+	canceller_start(shim);
+	completion_start(shim);
+	for (uint32_t i = 0; i < shim->options.workers; i++)
+		worker_start(shim, i);
+}
+
+int main(int argc, char **argv)
+{
+	static struct shim shim = {.fuse_fd = -1};
+	char message[SHIM_MESSAGE_MAX] = "";
+	int error;
+
+	if (options_parse(&shim.options, argc, argv, message) != 0) {
+		fprintf(stderr, "fsmvp-shim: %s; see fsmvp-shim --help\n", message);
+		return 2;
+	}
+	if (shim.options.help) {
+		fputs(help, stdout);
+		return 0;
+	}
+	ignore_signals();
+	mallopt(M_ARENA_MAX, 2);
+	log_set_level(shim.options.log_level);
+	error = make_region(&shim);
+	if (!error)
+		error = make_parts(&shim);
+	if (!error) {
+		region_lock_receive(&shim.region, shim.options.workers);
+		error = bring_up(&shim, message);
+	}
+	if (!error)
+		error = session_start(&shim);
+	if (error) {
+		if (message[0] == '\0')
+			snprintf(message, sizeof(message), "the shim could not start (%s)", strerror(-error));
+		if (shim.fuse_fd >= 0) {
+			close(shim.fuse_fd);
+			mount_undo(shim.mountpoint);
+		}
+		hello_wait_and_refuse(shim.options.listen_fd, -error, message);
+		return 1;
+	}
+	mount_read_ahead(shim.mountpoint);
+	start_threads(&shim);
+	link_run(&shim);
+	return 1;
+}

@@ -1,1 +1,140 @@
-/* stub */ typedef int fsmvp_stub_ring;
+/* SPDX-License-Identifier: MIT
+ *
+ * The ring's shim side: finding a free row, moving it, and who has its request. Every thread but the link; no
+ * lock, waits for nothing.
+ *
+ * Rows near the beginning are used again first, so that the high-water row stays low: walks stop there, and a
+ * page of the memfd above it is never touched. `first_free` is only a hint where to begin.
+ */
+#include "shim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int ring_open(struct ring *ring, struct region *region, int shim_bell, int control_bell)
+{
+	uint64_t high = fsmvp_load_acquire32(&region->header->slots_high);
+
+	*ring = (struct ring){
+	    .region = region,
+	    .entries = calloc(FSMVP_SLOTS, sizeof(struct ring_entry)),
+	    .shim_bell = shim_bell,
+	    .control_bell = control_bell,
+	    .high = high < FSMVP_SLOTS_RESERVED ? FSMVP_SLOTS_RESERVED
+		    : high > FSMVP_SLOTS	? FSMVP_SLOTS
+						: high,
+	    .first_free = {0, FSMVP_SLOTS_RESERVED},
+	};
+	return ring->entries ? 0 : -ENOMEM;
+}
+
+static bool try_claim(struct ring *ring, uint32_t index, struct row *row)
+{
+	uint64_t *word = &ring->region->words[index];
+	uint64_t seen = fsmvp_load_relaxed(word);
+
+	if (fsmvp_low(seen) != FSMVP_FREE ||
+	    !fsmvp_slot_step(word, FSMVP_SIDE_SHIM, fsmvp_generation(seen), FSMVP_FREE, FSMVP_FILLING))
+		return false;
+	*row = (struct row){index, fsmvp_generation(seen)};
+	fsmvp_add_relaxed(&ring->in_use, 1);
+	return true;
+}
+
+static bool claim_between(struct ring *ring, uint32_t low, uint32_t high, uint32_t *first_free,
+			  struct row *row)
+{
+	uint32_t begin = fsmvp_load_relaxed32(first_free);
+
+	if (begin < low || begin >= high)
+		begin = low;
+	for (uint32_t n = 0, index = begin; n < high - low; n++) {
+		if (try_claim(ring, index, row)) {
+			fsmvp_store_relaxed32(first_free, index + 1);
+			return true;
+		}
+		if (++index == high)
+			index = low;
+	}
+	return false;
+}
+
+/* Raises the high-water row by one, for both sides, before the row is used. */
+static bool raise_high(struct ring *ring, struct row *row)
+{
+	for (;;) {
+		uint64_t high = fsmvp_load_acquire(&ring->high);
+
+		if (high >= FSMVP_SLOTS)
+			return false;
+		fsmvp_max_release32(&ring->region->header->slots_high, (uint32_t)high + 1);
+		if (fsmvp_cas(&ring->high, high, high + 1) && try_claim(ring, (uint32_t)high, row))
+			return true;
+	}
+}
+
+static bool claim_read(struct ring *ring, struct row *row)
+{
+	uint32_t high = (uint32_t)fsmvp_load_acquire(&ring->high);
+
+	return claim_between(ring, FSMVP_SLOTS_RESERVED, high, &ring->first_free[1], row) ||
+	       raise_high(ring, row) ||
+	       claim_between(ring, FSMVP_SLOTS_RESERVED, FSMVP_SLOTS, &ring->first_free[1], row);
+}
+
+bool ring_claim(struct ring *ring, uint32_t op, struct row *row)
+{
+	if (op != FSMVP_OP_READ && claim_between(ring, 0, FSMVP_SLOTS_RESERVED, &ring->first_free[0], row))
+		return true;
+	return claim_read(ring, row);
+}
+
+bool ring_step(struct ring *ring, struct row row, uint32_t from, uint32_t to)
+{
+	return fsmvp_slot_step(&ring->region->words[row.index], FSMVP_SIDE_SHIM, row.generation, from, to);
+}
+
+bool ring_free(struct ring *ring, struct row row, uint32_t from)
+{
+	uint32_t *first_free = &ring->first_free[row.index >= FSMVP_SLOTS_RESERVED];
+
+	if (!ring_step(ring, row, from, FSMVP_FREE))
+		return false;
+	if (row.index < fsmvp_load_relaxed32(first_free))
+		fsmvp_store_relaxed32(first_free, row.index);
+	fsmvp_add_relaxed(&ring->in_use, UINT64_MAX);
+	return true;
+}
+
+void *ring_take(struct ring *ring, uint32_t index)
+{
+	return (void *)(uintptr_t)fsmvp_exchange(&ring->entries[index].request, 0);
+}
+
+void ring_put(struct ring *ring, uint32_t index, void *request)
+{
+	fsmvp_store_release(&ring->entries[index].request, (uint64_t)(uintptr_t)request);
+}
+
+bool ring_submit(struct ring *ring, struct row row)
+{
+	struct fsmvp_slot *slot = &ring->region->slots[row.index];
+	uint64_t now = fsmvp_now();
+
+	slot->submitted_at = now;
+	trace_time(ring->region, slot->op, FSMVP_SEGMENT_SUBMIT, slot->taken_at, now);
+	fsmvp_add_relaxed(&ring->region->header->count_forwarded, 1);
+	if (!ring_step(ring, row, FSMVP_LOCAL, FSMVP_SUBMITTED)) {
+		HOSTILE(ring->region, "a slot's word was changed while it was the shim's");
+		return false;
+	}
+	bell_ring(ring->control_bell);
+	return true;
+}
+
+uint32_t ring_next(const struct ring *ring, uint32_t index)
+{
+	uint32_t next = index == SHIM_NONE ? 0 : index + 1;
+
+	return next < (uint32_t)fsmvp_load_acquire(&ring->high) ? next : SHIM_NONE;
+}

@@ -5,6 +5,8 @@
  *   load_acquire    what the other side wrote before its release store is visible after this load
  *   store_release   everything written before it is visible to who acquires the value
  *   cas             acquire and release at once: a state word changes hands here and nowhere else
+ *   exchange        acquire and release at once: of several threads exactly one gets what lay there
+ *   fence_full      a store before it and a load after it do not change places: "I park" against "there is work"
  *   load_relaxed, add_relaxed, store_relaxed   counters and hints; they vouch for nothing
  *
  * Fields are plain integers, for Swift imports no _Atomic; every access to a shared one goes through here.
@@ -94,6 +96,11 @@ static inline bool fsmvp_cas(uint64_t *word, uint64_t expected, uint64_t desired
 	return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
+static inline uint64_t fsmvp_exchange(uint64_t *word, uint64_t value)
+{
+	return __atomic_exchange_n(word, value, __ATOMIC_ACQ_REL);
+}
+
 static inline void fsmvp_fence_acquire(void)
 {
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -102,6 +109,11 @@ static inline void fsmvp_fence_acquire(void)
 static inline void fsmvp_fence_release(void)
 {
 	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline void fsmvp_fence_full(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 #endif
