@@ -9,6 +9,29 @@ int clinux_get_seals(int fd)
 	return fcntl(fd, F_GET_SEALS);
 }
 
+int clinux_add_seals(int fd, int seals)
+{
+	return fcntl(fd, F_ADD_SEALS, seals);
+}
+
+static int fail(int fd)
+{
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int clinux_memfd(const char *name, int64_t size)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -1;
+	return ftruncate(fd, size) == 0 ? fd : fail(fd);
+}
+
 void clinux_name_thread(const char *name)
 {
 	pthread_setname_np(pthread_self(), name);
@@ -46,15 +69,6 @@ static int address(const char *path, struct sockaddr_un *to)
 	}
 	strcpy(to->sun_path, path);
 	return 0;
-}
-
-static int fail(int fd)
-{
-	int error = errno;
-
-	close(fd);
-	errno = error;
-	return -1;
 }
 
 int clinux_listen(const char *path)

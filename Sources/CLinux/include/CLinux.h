@@ -36,6 +36,10 @@ static inline int clinux_openat(int folder, const char *name, int flags, mode_t 
 int clinux_pidfd_open(pid_t pid);
 
 int clinux_get_seals(int fd);
+int clinux_add_seals(int fd, int seals);
+
+/* A memory file of that size that can be sealed, close-on-exec; -1 and errno. */
+int clinux_memfd(const char *name, int64_t size);
 
 static inline int clinux_set_cloexec(int fd)
 {

@@ -1,0 +1,74 @@
+import CLinux
+import Core
+import Glibc
+
+/// The folder to mount on, looked at before anything is started. The functions wait for disks: for worker threads.
+package enum Mountpoint {
+  package enum Finding: Equatable, Sendable {
+    /// An empty folder, with its path free of links.
+    case ready(String)
+    /// A mount of our type lies on it: dead or alive, which only `probe` finds out.
+    case mountOfOurType(String)
+  }
+
+  package static let type = "fuse.fsmvp"
+
+  /// Makes the folder where it is missing (it stays after the unmount) and looks at it without touching a mount.
+  package static func examine(_ path: String) -> Result<Finding, MountpointFault> {
+    if let error = makeFolders(path) { return .failure(error.code == ENOTDIR ? .notADirectory : .cannotBeMade(error)) }
+    guard let resolved = resolve(path) else { return .failure(.cannotBeMade(.current)) }
+    if let mount = MountTable.current().top(at: resolved) {
+      return mount.type == type ? .success(.mountOfOurType(resolved)) : .failure(.foreignMount(type: mount.type))
+    }
+    var status = stat()
+    guard stat(resolved, &status) == 0 else { return .failure(.cannotBeMade(.current)) }
+    guard status.st_mode & S_IFMT == S_IFDIR else { return .failure(.notADirectory) }
+    guard let folder = opendir(resolved) else { return .failure(.cannotBeMade(.current)) }
+    defer { closedir(folder) }
+    while let entry = readdir(folder) {
+      let isDots = withUnsafeBytes(of: &entry.pointee.d_name) { name in
+        name[0] == 0x2e && (name[1] == 0 || (name[1] == 0x2e && name[2] == 0))
+      }
+      if !isDots { return .failure(.notEmpty) }
+    }
+    return .success(.ready(resolved))
+  }
+
+  package enum Life: Equatable, Sendable { case dead, alive }
+
+  /// Touches the mount: may hang as long as its process does.
+  package static func probe(_ path: String) -> Life {
+    var status = stat()
+    return stat(path, &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED) ? .dead : .alive
+  }
+
+  /// Takes a dead mount of ours away.
+  package static func detach(_ path: String) -> MountpointFault? {
+    for _ in 0..<16 {
+      guard let mount = MountTable.current().top(at: path) else { return nil }
+      guard mount.type == type else { return .foreignMount(type: mount.type) }
+      if let cause = Unmount.unmount(path, isLazy: true, limit: .seconds(2)) { return .cannotBeDetached(cause) }
+    }
+    return .cannotBeDetached("there is always another one below")
+  }
+
+  /// Nil where the folder is there afterwards.
+  private static func makeFolders(_ path: String) -> Errno? {
+    var made = path.hasPrefix("/") ? "/" : ""
+    var last: Errno?
+    for part in path.split(separator: "/") {
+      made += (made.isEmpty || made.hasSuffix("/") ? "" : "/") + part
+      last = mkdir(made, 0o755) == 0 || errno == EEXIST ? nil : .current
+    }
+    // A folder above that may not be made because it stands read-only or elsewhere is no fault, as long as the last one is there.
+    guard let last else { return nil }
+    return access(path, F_OK) == 0 ? nil : last
+  }
+
+  /// Absolute, without links. The mount itself is not entered: only names above it are looked up.
+  private static func resolve(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+}

@@ -1,0 +1,87 @@
+import CLinux
+import CWire
+import Core
+import Glibc
+
+/// The bytes "sfstream".
+let wireMagic: UInt64 = 0x6d61_6572_7473_6673
+
+/// Why the process at the socket's other end is not talked to.
+package enum HelloError: Error, Equatable, Sendable, CustomStringConvertible {
+  case notReached(Errno)
+  /// Nothing was heard within the time, or the other end closed: the cause as the call gave it.
+  case noAnswer(Errno)
+  case foreignPeer(uid: UInt32)
+  case notOurs
+  case otherABI(UInt32)
+  /// Fewer descriptors than a mount has.
+  case missingDescriptors(Int)
+
+  package var description: String {
+    switch self {
+    case .notReached(let errno): "its socket cannot be connected to: \(errno)"
+    case .noAnswer(let errno): "it did not answer: \(errno)"
+    case .foreignPeer(let uid): "it runs as another user (\(uid))"
+    case .notOurs: "it does not speak our protocol"
+    case .otherABI(let number): "it is of another version (wire protocol \(number), ours is \(FSMVP_ABI))"
+    case .missingDescriptors(let count): "it handed over \(count) descriptors instead of 4"
+    }
+  }
+}
+
+/// What the shim says first.
+package struct Greeting: Sendable {
+  /// 0, or why there is no mount; `message` is the sentence.
+  package var status: Int32
+  package var message: String
+  /// Pid and start time.
+  package var who: UInt64
+  package var pid: Int32 { Int32(truncatingIfNeeded: fsmvp_low(who)) }
+  /// /dev/fuse, region, the shim's doorbell, ours; empty where `status` is not 0.
+  package var descriptors: [OwnedDescriptor]
+}
+
+/// The first exchange on the link. Everything here waits: for worker threads.
+package enum Hello {
+  /// A connection to the shim's socket, checked for its user; close-on-exec.
+  package static func connect(_ path: String) -> Result<OwnedDescriptor, HelloError> {
+    let socket = clinux_connect(path)
+    guard socket >= 0 else { return .failure(.notReached(.current)) }
+    let owned = OwnedDescriptor(socket)
+    var uid: uid_t = 0
+    var pid: pid_t = 0
+    // The kernel notes who called listen(): this process, which made the socket, or the shim. The pid that counts is in the greeting.
+    guard clinux_peer(socket, &uid, &pid) == 0 else { return .failure(.notReached(.current)) }
+    guard uid == geteuid() else { return .failure(.foreignPeer(uid: uid)) }
+    return .success(owned)
+  }
+
+  /// Sends our hello and waits for theirs, at most `milliseconds`; shutting the socket down ends the wait.
+  package static func exchange(_ socket: OwnedDescriptor, milliseconds: Int32) -> Result<Greeting, HelloError> {
+    var ours = fsmvp_hello()
+    ours.magic = wireMagic
+    ours.abi = FSMVP_ABI
+    ours.who = fsmvp_process_id(getpid())
+    let length = UInt32(MemoryLayout<fsmvp_hello>.size)
+    let sent = fsmvp_send(socket.number, &ours, length, nil, 0, milliseconds)
+    guard sent == 0 else { return .failure(.noAnswer(Errno(-sent))) }
+
+    var theirs = fsmvp_hello()
+    var numbers = [Int32](repeating: -1, count: 4)
+    var count = UInt32(numbers.count)
+    let received = fsmvp_receive(socket.number, &theirs, length, &numbers, &count, milliseconds)
+    guard received == 0 else { return .failure(.noAnswer(Errno(-received))) }
+    let descriptors = numbers.prefix(Int(min(count, 4))).map { OwnedDescriptor($0) }
+    guard theirs.magic == wireMagic else { return .failure(.notOurs) }
+    guard theirs.abi == FSMVP_ABI else { return .failure(.otherABI(theirs.abi)) }
+    if theirs.status == 0, descriptors.count < 4 { return .failure(.missingDescriptors(descriptors.count)) }
+    let message = withUnsafeBytes(of: &theirs.message) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
+    return .success(
+      Greeting(status: theirs.status, message: message, who: theirs.who, descriptors: theirs.status == 0 ? descriptors : []))
+  }
+
+  /// Whether that process, with that start time, is alive.
+  package static func isAlive(_ who: UInt64) -> Bool {
+    who != 0 && fsmvp_process_id(Int32(truncatingIfNeeded: fsmvp_low(who))) == who
+  }
+}
