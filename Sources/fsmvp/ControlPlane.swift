@@ -50,11 +50,11 @@ final class ControlPlane {
       let volume = try await StagedVolume.open(
         options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor))
       self.volume = volume
-      let host = ShimHost(
-        options: ShimHost.Options(
-          mountpoint: settings.mountpoint, runtimeFolder: folders.runtime, shim: Self.shimPath, roots: [folders.bytesDescriptor],
-          workers: settings.workers),
-        volume: volume)
+      var mountOptions = ShimHost.Options(
+        mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Self.shimPath,
+        roots: [folders.bytesDescriptor])
+      mountOptions.workers = settings.workers
+      let host = ShimHost(options: mountOptions, volume: volume)
       self.host = host
       host.onShimEnd = { [weak self] cause in self?.shimEnded(cause) }
       try await host.start()

@@ -6,6 +6,8 @@ import ShimHost
 /// The folders of one instance, made, checked and held: one control plane per runtime folder, by a lock that goes with the process.
 struct Folders {
   let runtime: String
+  /// Tells this instance's files and mount from others'.
+  let instance: String
   /// Of this service, below the state folder: items of another MediaHub (or of the demo) are not this one's.
   let state: String
   /// `<cache>/<instance id>`, for files of bytes.
@@ -27,7 +29,7 @@ struct Folders {
     try Self.make(runtime, "runtime_dir")
     try Self.lock(runtime)
     try Self.make(state, "state_dir")
-    let instance = try Self.instance(in: state)
+    instance = try Self.instance(in: state)
     self.state = "\(state)/\(service == "demo" ? service : "service-" + StableHash.hex(service))"
     try Self.make(self.state, "state_dir")
     bytes = "\(cache)/\(instance)"
@@ -59,7 +61,7 @@ struct Folders {
 
   /// A cache that is read through FUSE may wait for ourselves.
   private static func refuseFuse(_ path: String, _ setting: String) throws(StartError) {
-    guard let mount = MountTable.current()?.mount(holding: path), mount.isFuse else { return }
+    guard let mount = MountTable.current().mount(holding: path), mount.isFuse else { return }
     throw StartError("\(path) lies inside the FUSE mount \(mount.mountpoint); set \(setting) to a folder on a local disk")
   }
 
