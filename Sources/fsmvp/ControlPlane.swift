@@ -101,7 +101,7 @@ final class ControlPlane {
   private static func sentence(_ error: any Error) -> String {
     switch error {
     case let error as ShimHostError: error.description
-    case let error as StagingError: error.sentence
+    case StagingError.noSuch(let sentence), StagingError.invalid(let sentence), StagingError.failed(let sentence): sentence
     case ControlServer.Failure.inUse(let sentence), ControlServer.Failure.failed(let sentence): sentence
     default: "\(error)"
     }
@@ -170,7 +170,7 @@ final class ControlPlane {
 
 extension ControlPlane: ControlOperations {
   func status() async throws -> ControlStatus {
-    let figures = host?.figures()
+    let figures = host?.figures
     let items = volume?.items() ?? []
     var status = ControlStatus(
       pid: Int(getpid()),

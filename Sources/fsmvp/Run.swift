@@ -59,14 +59,19 @@ struct Service {
   let clientID: String
   let clientSecret: Redacted<String>
 
-  init(_ arguments: RunArguments) throws(StartError) {
-    var flags: [String: String] = [:]
-    if let mountpoint = arguments.mountpoint { flags["mountpoint"] = mountpoint }
+  private static func load(_ flags: [String: String], _ config: String?) throws(StartError) -> Settings {
     do throws(SettingsError) {
-      settings = try Settings.load(.process(flags: flags, configFlag: arguments.config))
+      return try Settings.load(.process(flags: flags, configFlag: config))
     } catch {
       throw StartError(error.sentence, code: .usage)
     }
+  }
+
+  init(_ arguments: RunArguments) throws(StartError) {
+    var flags: [String: String] = [:]
+    if let mountpoint = arguments.mountpoint { flags["mountpoint"] = mountpoint }
+    let settings = try Self.load(flags, arguments.config)
+    self.settings = settings
     Log.level = Log.Level.allCases.first { $0.name == settings.logLevel.rawValue } ?? .info
     for warning in settings.warnings { Log.warning("settings", ["note": warning]) }
     guard arguments.isDemo || (arguments.isDemoWithoutCredentials && !settings.hasCredentials) else {

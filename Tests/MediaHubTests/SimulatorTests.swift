@@ -15,7 +15,7 @@ struct SimulatorTests {
     let plain = CatalogFile.id(3)
     let empty = CatalogFile.id(4)
 
-    init(_ change: (inout MediaHubSim.Settings) -> Void = { _ in }) throws {
+    init(_ change: (inout Behaviour) -> Void = { _ in }) throws {
       var options = Simulator.Options()
       options.catalog = Catalog(files: [
         CatalogFile(id: id, name: "Holiday in Zoë's & Co.mp4", size: 300_001),
@@ -34,8 +34,8 @@ struct SimulatorTests {
     }
   }
 
-  @Test("jobs are listed with sizes in every spelling, stubs completed", arguments: [Settings.NumberSpelling.number, .float, .string])
-  func jobs(spelling: MediaHubSim.Settings.NumberSpelling) async throws {
+  @Test("jobs are listed with sizes in every spelling, stubs completed", arguments: [Behaviour.NumberSpelling.number, .float, .string])
+  func jobs(spelling: Behaviour.NumberSpelling) async throws {
     let bench = try Bench { $0.sizeSpelling = spelling }
     try await onLoop {
       let client = bench.client(HTTPClient())
@@ -98,9 +98,9 @@ struct SimulatorTests {
   @Test(
     "tokens may be revoked at any time, spelled in any way and short-lived",
     arguments: [
-      Settings.LifetimeSpelling.string, .number, .absent,
+      Behaviour.LifetimeSpelling.string, .number, .absent,
     ])
-  func tokens(spelling: MediaHubSim.Settings.LifetimeSpelling) async throws {
+  func tokens(spelling: Behaviour.LifetimeSpelling) async throws {
     let bench = try Bench { $0.expiresIn = spelling }
     try await onLoop {
       let client = bench.client(HTTPClient())
