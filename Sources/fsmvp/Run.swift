@@ -72,6 +72,8 @@ struct Service {
     if let mountpoint = arguments.mountpoint { flags["mountpoint"] = mountpoint }
     let settings = try Self.load(flags, arguments.config)
     self.settings = settings
+    // The settings have it, and no child is to inherit it.
+    unsetenv("FSMVP_CLIENT_SECRET")
     Log.level = Log.Level.allCases.first { $0.name == settings.logLevel.rawValue } ?? .info
     for warning in settings.warnings { Log.warning("settings", ["note": warning]) }
     guard arguments.isDemo || (arguments.isDemoWithoutCredentials && !settings.hasCredentials) else {
