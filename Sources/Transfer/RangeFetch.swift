@@ -22,6 +22,8 @@ package final class RangeFetch {
   private var promisedEnd: Int64
   private var stopOffset = Int64.max
   private var hasBegun = false
+  /// `resume` was called since the last bytes were offered.
+  private var wasResumed = false
   /// What the head already came to, where the body is only read so that the connection can be kept.
   private var verdict: TransferError?
 
@@ -46,7 +48,10 @@ package final class RangeFetch {
 
   /// After a `rangeReceived` that said false. May call back before it returns.
   package func resume() {
-    guard !isEnded, clock.isPaused else { return }
+    guard !isEnded else { return }
+    // Room may be found before the sink has even said that there is none.
+    wasResumed = true
+    guard clock.isPaused else { return }
     clock.resumed(now: client.now())
     client.outside { [self] in
       guard !isEnded, !clock.isPaused, let easy else { return }
@@ -144,10 +149,12 @@ extension RangeFetch: Exchange {
     let room = max(0, end - position)
     let part = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: room)))
     if !part.isEmpty {
+      wasResumed = false
       let isTaken = sink.rangeReceived(self, bytes: part, at: position)
       guard !isEnded else { return .end }
       guard isTaken else {
         clock.paused()
+        if wasResumed { resume() }
         return .pause
       }
       position += Int64(part.count)
