@@ -12,6 +12,11 @@ package final class RangeFetch {
   /// The sink was, or is being, told the end.
   package private(set) var isEnded = false
 
+  /// The sink had no room, and has not resumed it yet.
+  package var isPaused: Bool { clock.isPaused }
+  /// How far it has come, for time-outs.
+  var phase: PhaseClock.Phase { clock.phase }
+
   private let client: HTTPClient
   private var sink: (any RangeSink)?
   private var easy: EasyHandle?

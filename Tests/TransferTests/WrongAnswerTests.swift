@@ -19,13 +19,22 @@ struct WrongAnswerTests {
     var server: ScriptedServer
   }
 
-  /// Asks for `range` of a file of `size` bytes.
+  /// Asks for `range` of a file of `size` bytes. With a phase, time-outs pass once it is there and `count` bytes are.
   @TransferLoop
-  func outcome(range: ByteRange? = nil, client: HTTPClient? = nil, _ script: @escaping ScriptedServer.Script) async -> Outcome {
+  func outcome(
+    range: ByteRange? = nil, untilTimeoutIn phase: PhaseClock.Phase? = nil, received count: Int = 0,
+    _ script: @escaping ScriptedServer.Script
+  ) async -> Outcome {
     let server = ScriptedServer(script)
     let sink = RecordingSink()
     let range = range ?? self.range
-    _ = (client ?? HTTPClient()).fetch(server.request(range, size: size), sink: sink)
+    let clocked = ClockedClient()
+    let fetch = clocked.client.fetch(server.request(range, size: size), sink: sink)
+    if let phase {
+      while fetch.phase != phase { await Task.yield() }
+      await sink.received(count)
+      await clocked.letTimeoutsPass()
+    }
     let error = await sink.ended()
     #expect(sink.ends.count == 1 && sink.gaps == 0)
     let isRight = sink.bytes == ScriptedServer.content(ByteRange(offset: range.start, length: Int64(sink.bytes.count)))
@@ -33,7 +42,7 @@ struct WrongAnswerTests {
   }
 
   @TransferLoop
-  func outcome(_ script: @escaping ScriptedServer.Script) async -> Outcome { await outcome(range: nil, client: nil, script) }
+  func outcome(_ script: @escaping ScriptedServer.Script) async -> Outcome { await outcome(range: nil, script) }
 
   func isWrongAnswer(_ outcome: Outcome, _ word: String) -> Bool {
     guard case .wrongAnswer(let text) = outcome.error else { return false }
@@ -52,7 +61,8 @@ struct WrongAnswerTests {
       isWrongAnswer(await outcome(partial("Content-Range: bytes 100-199/1000\r\nContent-Type: \(type)\r\n")), "web page"))
     #expect(
       isWrongAnswer(
-        await outcome(range: ByteRange(0, 100)) { _ in [.text("HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\nContent-Length: 1000\r\n\r\n"), .stall]
+        await outcome(range: ByteRange(0, 100)) { _ in
+          [.text("HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\nContent-Length: 1000\r\n\r\n"), .stall]
         },
         "web page"))
   }
@@ -186,7 +196,8 @@ struct WrongAnswerTests {
 
   @Test("a refusal whose body never comes is told all the same")
   @TransferLoop func refusalStalls() async {
-    let outcome = await outcome(client: impatientClient()) { _ in [.text("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\n"), .stall] }
+    let outcome = await outcome(untilTimeoutIn: .body, received: 0) { _ in [.text("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\n"), .stall]
+    }
     #expect(outcome.error == .status(503, retryAfter: nil))
   }
 
@@ -276,7 +287,7 @@ struct WrongAnswerTests {
 
   @Test("a body that stands still times out, with what came handed over")
   @TransferLoop func bodyStalls() async {
-    let outcome = await outcome(client: impatientClient()) { _ in
+    let outcome = await outcome(untilTimeoutIn: .body, received: 40) { _ in
       [.text(ScriptedServer.partialHead(ByteRange(100, 200), size: 1000) + "\r\n"), .content(ByteRange(100, 140)), .stall]
     }
     #expect(outcome.error == .timedOut(phase: "body") && outcome.isRight && outcome.bytes.count == 40)
@@ -286,13 +297,13 @@ struct WrongAnswerTests {
     "a head that does not come, or not to its end, times out",
     arguments: ["", "HTTP/1.1 206 OK\r\nContent-Range: by", "HTTP/1.1 103 Hints\r\n\r\n"])
   @TransferLoop func headStalls(text: String) async {
-    let outcome = await outcome(client: impatientClient()) { _ in [.text(text), .stall] }
+    let outcome = await outcome(untilTimeoutIn: .headers, received: 0) { _ in [.text(text), .stall] }
     #expect(outcome.error == .timedOut(phase: "headers") && outcome.bytes.isEmpty)
   }
 
   @Test("a body that is all there but does not end is a success")
   @TransferLoop func endMissing() async {
-    let outcome = await outcome(client: impatientClient()) { _ in
+    let outcome = await outcome(untilTimeoutIn: .body, received: 100) { _ in
       [
         .text("HTTP/1.1 206 OK\r\nTransfer-Encoding: chunked\r\nContent-Range: bytes 100-199/1000\r\n\r\n"), .chunk(ByteRange(100, 200)),
         .stall,
