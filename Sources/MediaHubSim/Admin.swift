@@ -1,6 +1,20 @@
 import Core
 
-/// The simulator's own routes, for tests in other processes; `Simulator`'s methods are the same things in this one.
+/// The simulator's own routes, for tests in other processes; `Simulator`'s methods are the same things in this one. Bodies are JSON, counts
+/// of bytes are numbers or "40MiB", an unknown key is refused, arrays of faults and files are taken too.
+///
+///     POST set      {"rate", "rate_per_connection", "first_byte_delay_ms", "api_delay_ms", "expires_in": "string|number|absent",
+///                   "token_seconds", "size_spelling": "number|float|string", "link_seconds", "relative_location", "storage_hops",
+///                   "etag": "strong|weak|none", "last_modified"}: what is named changes
+///     POST fault    {"kind", "route", "file", "count", "skip", "from", "until"} and what the kind takes, see `Fault`
+///     POST gate     {"route", "file", "from"} -> {"gate": N}
+///     POST release  {"gate": N}, or {} for all
+///     POST revoke   {"file", "status"}: every link minted so far; {"tokens": true}: every token
+///     POST change   {"file"}: another content, ETag and date from now on
+///     POST file     {"id", "name", "size", "kind": "plain|video|video_moov_last", "autograph", "stub"}, in a job of its own
+///     POST reset    {}: all but the catalog, the tokens and the files' versions
+///     GET  stats    see `Statistics`
+///     GET  content  ?file=ID&tag=TAG&offset=&length=: the right bytes, at full speed
 extension Hub {
   func answerAdmin(_ exchange: Exchange, _ name: String) -> Reply {
     do {

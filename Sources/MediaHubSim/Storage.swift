@@ -9,7 +9,7 @@ extension Hub {
       countUnwanted("authorization at storage")
       return refusal(400, "InvalidArgument")
     }
-    if let accepted = exchange.header("Accept-Encoding"), accepted.lowercased() != "identity" {
+    if let accepted = exchange.header("Accept-Encoding"), !accepted.lowercased().hasPrefix("identity") {
       countUnwanted("accept-encoding at storage")
     }
     guard exchange.method == "GET" || exchange.method == "HEAD" else {
