@@ -28,9 +28,10 @@ package final class HTTPClient {
   private var ticker: LoopTimer?
   private var idle: LoopTimer?
 
-  package init(options: Options = Options()) {
+  /// - Parameter time: what the header and idle time-outs are measured by; libcurl measures the others itself.
+  package init(options: Options = Options(), time: any TimeSource = SystemClock()) {
     self.options = options
-    time = SystemClock()
+    self.time = time
   }
 
   isolated deinit {

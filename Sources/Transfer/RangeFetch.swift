@@ -12,6 +12,11 @@ package final class RangeFetch {
   /// The sink was, or is being, told the end.
   package private(set) var isEnded = false
 
+  /// The sink had no room, and has not resumed it yet.
+  package var isPaused: Bool { clock.isPaused }
+  /// How far it has come, for time-outs.
+  var phase: PhaseClock.Phase { clock.phase }
+
   private let client: HTTPClient
   private var sink: (any RangeSink)?
   private var easy: EasyHandle?
@@ -22,6 +27,8 @@ package final class RangeFetch {
   private var promisedEnd: Int64
   private var stopOffset = Int64.max
   private var hasBegun = false
+  /// `resume` was called since the last bytes were offered.
+  private var wasResumed = false
   /// What the head already came to, where the body is only read so that the connection can be kept.
   private var verdict: TransferError?
 
@@ -46,7 +53,10 @@ package final class RangeFetch {
 
   /// After a `rangeReceived` that said false. May call back before it returns.
   package func resume() {
-    guard !isEnded, clock.isPaused else { return }
+    guard !isEnded else { return }
+    // Room may be found before the sink has even said that there is none.
+    wasResumed = true
+    guard clock.isPaused else { return }
     clock.resumed(now: client.now())
     client.outside { [self] in
       guard !isEnded, !clock.isPaused, let easy else { return }
@@ -144,10 +154,12 @@ extension RangeFetch: Exchange {
     let room = max(0, end - position)
     let part = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: room)))
     if !part.isEmpty {
+      wasResumed = false
       let isTaken = sink.rangeReceived(self, bytes: part, at: position)
       guard !isEnded else { return .end }
       guard isTaken else {
         clock.paused()
+        if wasResumed { resume() }
         return .pause
       }
       position += Int64(part.count)

@@ -120,7 +120,7 @@ package final class Gate: Sendable {
     semaphore.deallocate()
   }
   package func open() { sem_post(semaphore) }
-  func pass() {
+  package func pass() {
     while sem_wait(semaphore) != 0 {}
     sem_post(semaphore)
   }

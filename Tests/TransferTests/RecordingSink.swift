@@ -73,11 +73,35 @@ extension ScriptedServer {
   }
 }
 
-/// A client whose idle time-out a test can wait for.
+/// A client whose time-outs pass when the test says so.
 @TransferLoop
-func impatientClient() -> HTTPClient {
-  var options = HTTPClient.Options()
-  options.idleTimeout = .milliseconds(300)
-  options.headerTimeout = .milliseconds(300)
-  return HTTPClient(options: options)
+final class ClockedClient {
+  let clock = ManualClock()
+  let client: HTTPClient
+  private let silent = ScriptedServer { _ in [.stall] }
+
+  init(maxConnections: Int = 48) {
+    var options = HTTPClient.Options()
+    // Short, so that the clock is looked at often; it stands still otherwise.
+    options.headerTimeout = .milliseconds(40)
+    options.idleTimeout = .milliseconds(40)
+    options.maxConnections = maxConnections
+    client = HTTPClient(options: options, time: clock)
+  }
+
+  /// Lets every time-out pass, and returns once the client has looked at the clock: a request that nobody answers has timed out.
+  func letTimeoutsPass() async {
+    let count = silent.requests.count
+    let request = Task { @TransferLoop in
+      do throws(TransferError) {
+        _ = try await client.perform(HTTPRequest(url: silent.url(), totalTimeout: .seconds(60)))
+        return nil as TransferError?
+      } catch { return error }
+    }
+    // Asked, so in its header phase.
+    while silent.requests.count == count { await Task.yield() }
+    clock.advance(by: .seconds(1000))
+    let error = await request.value
+    #expect(error == .timedOut(phase: "headers"))
+  }
 }
