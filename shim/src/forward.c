@@ -31,7 +31,8 @@ static void refuse(struct shim *shim, fuse_req_t request, const struct ask *ask,
 	answered_inline(shim, ask->op);
 }
 
-/* The canceller may look at two of these while they are written: its step fails then, as the word has moved on. */
+/* The canceller may look at two of these while they are written: its step fails then, as the word has moved
+ * on. */
 static void fill(struct shim *shim, struct row row, const struct ask *ask)
 {
 	struct fsmvp_slot *slot = &shim->region.slots[row.index];
