@@ -38,7 +38,7 @@ def test_unreachable_api(make):
 
 
 def test_plain_http_to_another_host(make):
-    refuses(make(FSMVP_API_BASE="http://example.com/v1"), says=["api_base", "https"])
+    refuses(make(FSMVP_API_BASE="http://example.com/v1"), code=2, says=["api_base", "https"])
 
 
 @pytest.mark.parametrize("route", ["token", "jobs"])
@@ -154,12 +154,12 @@ def test_a_config_with(make, what):
     instance = make()
     config = instance.folder / "config.toml"
     config.write_text(text)
-    refuses(instance, "--config", str(config), says=[str(config), *says])
+    refuses(instance, "--config", str(config), code=2, says=[str(config), *says])
 
 
 def test_a_config_that_is_not_there(make):
     instance = make()
-    refuses(instance, "--config", "/no/such/config.toml", says="/no/such/config.toml")
+    refuses(instance, "--config", "/no/such/config.toml", code=2, says="/no/such/config.toml")
 
 
 def test_the_config_file_gives_credentials(sim, make):
