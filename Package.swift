@@ -30,11 +30,13 @@ let package = Package(
     // The contract, and the shim's sources where `swift test` reaches them (the shipped shim is one cc line of the Makefile).
     .target(name: "CWire", path: "shim/wire", cSettings: c),
     .target(
-      name: "CShim", dependencies: ["CWire", "CFuse3"], path: "shim/src",
+      name: "CShim", dependencies: ["CWire", "CFuse3", "CUV"], path: "shim/src",
       exclude: ["main.c"],
       sources: [
-        "canceller.c", "completion.c", "disk.c", "handle.c", "invalidate.c", "lease.c", "link.c", "mount.c", "ops.c",
-        "region.c", "reply.c", "ring.c", "session.c", "trace.c", "worker.c",
+        "bell.c", "buffer.c", "caller.c", "canceller.c", "completion.c", "disk.c", "forward.c", "frame.c", "fusermount.c",
+        "handle.c", "hello.c", "init.c", "invalidate.c", "lease.c", "lease_file.c", "link.c", "listing.c", "log.c",
+        "mount.c", "mountinfo.c", "ops.c", "options.c", "orders.c", "region.c", "reply.c", "ring.c", "session.c", "trace.c",
+        "worker.c",
       ],
       publicHeadersPath: ".", cSettings: c),
 

@@ -8,11 +8,16 @@
  */
 #include "shim.h"
 
-void disk_open(struct disk *disk)
+int disk_open(struct disk *disk)
 {
+	int error = 0;
+
 	*disk = (struct disk){.head = SHIM_NONE, .tail = SHIM_NONE};
 	pthread_mutex_init(&disk->lock, NULL);
 	pthread_cond_init(&disk->wake, NULL);
+	for (uint32_t i = 0; !error && i < SHIM_DISK_THREADS; i++)
+		error = buffer_create(&disk->buffers[i]);
+	return error;
 }
 
 static bool may_run(const struct disk *disk, uint64_t lease)
@@ -108,8 +113,6 @@ static void start_thread(struct shim *shim)
 	uint32_t number = disk->threads;
 
 	arguments[number] = (struct disk_thread){shim, number};
-	if (!disk->buffers[number].bytes && buffer_create(&disk->buffers[number]) != 0)
-		return;
 	if (thread_start("disk", disk_thread, &arguments[number]) == 0)
 		disk->threads++;
 }

@@ -97,7 +97,7 @@ static void *invalidator_thread(void *argument)
 		if (error != 0 && error != -ENOENT && error != -ENOSYS)
 			log_write(LOG_WARNING, "invalidating node %llu: %s",
 				  (unsigned long long)order->what.node, strerror(-error));
-		link_acknowledge(order->number, order->connection);
+		orders_acknowledge(order->number, order->connection);
 		free(order);
 	}
 	return NULL;

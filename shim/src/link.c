@@ -21,13 +21,6 @@
 #define REVOKE_MS     10
 #define BACKLOG_BYTES 65536u /* of log lines; beyond it they are dropped */
 
-struct number {
-	struct number *next;
-	uint64_t number;
-	uint64_t connection;
-	uint64_t lease; /* of a revocation */
-};
-
 /* The link thread's alone, but for what is named. */
 static struct {
 	struct shim *shim;
@@ -41,14 +34,11 @@ static struct {
 	uint64_t connection; /* counts them, so that an old one's acknowledgements do not reach a new one */
 	uint64_t running;    /* atomic: the loop is there to be woken */
 	uint64_t distrusted; /* atomic */
-	struct number *revoked;
-	pthread_mutex_t lock; /* of the next two */
-	struct number *acknowledged, **acknowledged_tail;
 	size_t used;
 	uint8_t bytes[2 * FSMVP_FRAME_MAX];
-} self = {.lock = PTHREAD_MUTEX_INITIALIZER, .acknowledged_tail = &self.acknowledged};
+} self;
 
-static void wake(void)
+void link_wake(void)
 {
 	if (fsmvp_load_acquire(&self.running))
 		uv_async_send(&self.wake);
@@ -57,21 +47,7 @@ static void wake(void)
 void link_distrust(void)
 {
 	fsmvp_store_release(&self.distrusted, 1);
-	wake();
-}
-
-void link_acknowledge(uint64_t number, uint64_t connection)
-{
-	struct number *item = malloc(sizeof(*item));
-
-	if (!item)
-		return; /* control asks again over the next link */
-	*item = (struct number){.number = number, .connection = connection};
-	pthread_mutex_lock(&self.lock);
-	*self.acknowledged_tail = item;
-	self.acknowledged_tail = &item->next;
-	pthread_mutex_unlock(&self.lock);
-	wake();
+	link_wake();
 }
 
 static void pipe_closed(uv_handle_t *handle)
@@ -142,21 +118,14 @@ static void flush_log(void)
 
 static void flush_acknowledged(void)
 {
-	struct number *item, *next;
+	uint64_t number, connection;
 
-	pthread_mutex_lock(&self.lock);
-	item = self.acknowledged;
-	self.acknowledged = NULL;
-	self.acknowledged_tail = &self.acknowledged;
-	pthread_mutex_unlock(&self.lock);
-	for (; item; item = next) {
+	while (orders_take_acknowledged(&number, &connection)) {
 		struct sending *sending;
 
-		next = item->next;
-		if (self.pipe && item->connection == self.connection &&
+		if (self.pipe && connection == self.connection &&
 		    (sending = malloc(sizeof(*sending))) != NULL)
-			send_frame(sending, FSMVP_FRAME_ACK, item->number, 0);
-		free(item);
+			send_frame(sending, FSMVP_FRAME_ACK, number, 0);
 	}
 }
 
@@ -164,73 +133,16 @@ static void on_wake(uv_async_t *handle)
 {
 	(void)handle;
 	flush_acknowledged();
+	flush_log();
 	if (fsmvp_exchange(&self.distrusted, 0))
 		hang_up();
-	flush_log();
 }
 
-/* Closes what may be closed now; the rest is in use by a read, and is asked again soon. */
+/* Descriptors still in use by a read are asked for again soon. */
 static void on_revoke(uv_timer_t *handle)
 {
-	struct number **at = &self.revoked;
-
-	(void)handle;
-	while (*at) {
-		struct number *item = *at;
-
-		if (!lease_file_revoke(&self.shim->leases, item->lease)) {
-			at = &item->next;
-			continue;
-		}
-		*at = item->next;
-		link_acknowledge(item->number, item->connection);
-		free(item);
-	}
-	if (!self.revoked)
-		uv_timer_stop(&self.revoke);
-}
-
-static void drop_lease(uint64_t lease, uint64_t number)
-{
-	struct number *item = malloc(sizeof(*item));
-
-	if (!item) {
-		hang_up();
-		return;
-	}
-	*item = (struct number){
-	    .next = self.revoked, .number = number, .connection = self.connection, .lease = lease};
-	self.revoked = item;
-	if (!uv_is_active((uv_handle_t *)&self.revoke))
-		uv_timer_start(&self.revoke, on_revoke, REVOKE_MS, REVOKE_MS);
-	on_revoke(&self.revoke);
-}
-
-static void obey(const struct fsmvp_frame *frame, const uint8_t *body)
-{
-	struct fsmvp_invalidate what;
-	uint64_t lease;
-	uint32_t level;
-
-	switch (frame->type) {
-	case FSMVP_FRAME_INVALIDATE:
-		memcpy(&what, body, sizeof(what));
-		invalidate_order(self.shim, &what, frame->number, self.connection);
-		break;
-	case FSMVP_FRAME_REVOKED:
-		memcpy(&lease, body, sizeof(lease));
-		if (fsmvp_low(lease) < FSMVP_LEASES)
-			drop_lease(lease, frame->number);
-		else
-			HOSTILE(&self.shim->region, "a revoked lease");
-		break;
-	case FSMVP_FRAME_LOG_LEVEL:
-		memcpy(&level, body, sizeof(level));
-		log_set_level(level);
-		break;
-	default: /* QUIT: the mount is gone or going */
-		_exit(0);
-	}
+	if (!orders_revoke_again(self.shim))
+		uv_timer_stop(handle);
 }
 
 static void room_for_bytes(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -259,7 +171,8 @@ static void on_bytes(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 		length = frame_parse(self.bytes + at, self.used - at, &frame);
 		if (length <= 0)
 			break;
-		obey(&frame, self.bytes + at + sizeof(frame));
+		if (orders_obey(self.shim, &frame, self.bytes + at + sizeof(frame), self.connection))
+			uv_timer_start(&self.revoke, on_revoke, REVOKE_MS, REVOKE_MS);
 		at += (size_t)length;
 	}
 	if (!self.pipe)
@@ -372,6 +285,6 @@ void link_run(struct shim *shim)
 	uv_timer_start(&self.heartbeat, on_heartbeat, 0, HEARTBEAT_MS);
 	uv_poll_start(&self.listening, UV_READABLE, on_connection);
 	fsmvp_store_release(&self.running, 1);
-	log_queue(wake);
+	log_queue(link_wake);
 	uv_run(&self.loop, UV_RUN_DEFAULT);
 }

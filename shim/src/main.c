@@ -69,8 +69,9 @@ static int make_parts(struct shim *shim)
 		error = buffer_create(&shim->buffers[i]);
 	if (!error)
 		error = buffer_create(&shim->buffers[FSMVP_WORKERS_MAX]);
+	if (!error)
+		error = disk_open(&shim->disk);
 	handles_open(&shim->handles, &shim->region, shim->control_bell);
-	disk_open(&shim->disk);
 	return error;
 }
 

@@ -337,7 +337,7 @@ int thread_start(const char *name, void *(*body)(void *), void *argument);
 void worker_start(struct shim *shim, uint32_t number);
 void completion_start(struct shim *shim);
 void completion_walk(struct shim *shim, struct buffer *buffer);
-void disk_open(struct disk *disk);
+int disk_open(struct disk *disk);
 /* The row is LOCAL or DONE, its request the caller's, who touches neither afterwards. */
 void disk_hand(struct shim *shim, struct row row, struct fuse_req *request, uint64_t lease, uint32_t size);
 void canceller_start(struct shim *shim);
@@ -349,7 +349,7 @@ void invalidate_order(struct shim *shim, const struct fsmvp_invalidate *what, ui
 void invalidate_walk_begins(struct invalidator *invalidator);
 void invalidate_walk_ended(struct invalidator *invalidator);
 
-/* hello.c, link.c */
+/* hello.c, link.c, orders.c */
 /* Reads the hello of a fresh connection: true if the peer may be answered, `problem` 0 or a positive errno
  * with its sentence. */
 bool hello_receive(int fd, int *problem, char message[SHIM_MESSAGE_MAX]);
@@ -358,7 +358,18 @@ int hello_welcome(struct shim *shim, int fd);
 /* A failed start: tells the first control connection why, or stderr when nobody comes. */
 void hello_wait_and_refuse(int listen_fd, int problem, const char *message);
 void link_run(struct shim *shim);
-void link_acknowledge(uint64_t number, uint64_t connection);
+/* Any thread: there is something for the link thread to send. */
+void link_wake(void);
+/* Any thread: control is not trusted further, its link ends. */
 void link_distrust(void);
+
+/* orders.c: what control orders. Link thread, but for the acknowledgement. */
+/* True: a revocation waits for a reader; call orders_revoke_again until it is false. */
+bool orders_obey(struct shim *shim, const struct fsmvp_frame *frame, const uint8_t *body,
+		 uint64_t connection);
+bool orders_revoke_again(struct shim *shim);
+/* Any thread: the order is done. */
+void orders_acknowledge(uint64_t number, uint64_t connection);
+bool orders_take_acknowledged(uint64_t *number, uint64_t *connection);
 
 #endif
