@@ -103,7 +103,8 @@ import Testing
     edit(&answer)
     let given = (0..<descriptors).map { _ in OwnedDescriptor(clinux_eventfd()) }
     #expect(fsmvp_send(theirs.number, &answer, 512, given.map(\.number), UInt32(given.count), 1000) == 0)
-    let result = Hello.exchange(ours, milliseconds: 1000)
+    guard case .success = Hello.say(on: ours) else { return .failure(.notOurs) }
+    let result = Hello.hear(ours, milliseconds: 1000)
     var heard = fsmvp_hello()
     #expect(fsmvp_receive(theirs.number, &heard, 512, nil, nil, 1000) == 0)
     #expect(heard.magic == wireMagic && heard.abi == FSMVP_ABI && heard.who == fsmvp_process_id(getpid()))
@@ -148,14 +149,14 @@ import Testing
     #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
     let ours = OwnedDescriptor(pair[0])
     let theirs = OwnedDescriptor(pair[1])
-    guard case .failure(.noAnswer(let timeout)) = Hello.exchange(ours, milliseconds: 20) else {
+    guard case .failure(.noAnswer(let timeout)) = Hello.hear(ours, milliseconds: 20) else {
       Issue.record("an answer from nobody")
       return
     }
     #expect(timeout.code == ETIMEDOUT)
     _ = write(theirs.number, "half", 4)
     shutdown(theirs.number, Int32(SHUT_WR))
-    guard case .failure(.noAnswer(let end)) = Hello.exchange(ours, milliseconds: 5000) else {
+    guard case .failure(.noAnswer(let end)) = Hello.hear(ours, milliseconds: 5000) else {
       Issue.record("half an answer was taken for one")
       return
     }
