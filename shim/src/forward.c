@@ -31,6 +31,8 @@ static void refuse(struct shim *shim, fuse_req_t request, const struct ask *ask,
 	answered_inline(shim, ask->op);
 }
 
+/* The canceller may look at two of these while they are written: its step fails then, as the word has moved
+ * on. */
 static void fill(struct shim *shim, struct row row, const struct ask *ask)
 {
 	struct fsmvp_slot *slot = &shim->region.slots[row.index];
@@ -50,7 +52,7 @@ static void fill(struct shim *shim, struct row row, const struct ask *ask)
 	slot->lease = 0;
 	slot->replays = 0;
 	slot->pid = in->pid;
-	slot->taken_at = current.taken_at;
+	fsmvp_store_relaxed(&slot->taken_at, current.taken_at);
 	slot->submitted_at = 0;
 	slot->picked_at = 0;
 	slot->completed_at = 0;
@@ -65,7 +67,7 @@ static void fill(struct shim *shim, struct row row, const struct ask *ask)
 	entry->node = ask->node;
 	entry->handle = ask->handle;
 	entry->offset = ask->arg0;
-	entry->pid = in->pid;
+	fsmvp_store_relaxed32(&entry->pid, in->pid);
 	entry->bad = 0;
 }
 

@@ -1,0 +1,56 @@
+import CShim
+import CWire
+import Dispatch
+import Foundation
+import Testing
+
+/// A region of its own for a test, with the tables on it. C structures are reached by pointer, as the shim's threads do.
+final class Scratch: @unchecked Sendable {
+  let region = UnsafeMutablePointer<region>.allocate(capacity: 1)
+  let ring = UnsafeMutablePointer<ring>.allocate(capacity: 1)
+  let handles = UnsafeMutablePointer<handles>.allocate(capacity: 1)
+  let bell: Int32
+
+  init() throws {
+    var fd: Int32 = -1
+    region.initialize(to: CShim.region())
+    ring.initialize(to: CShim.ring())
+    handles.initialize(to: CShim.handles())
+    bell = bell_create()
+    try #require(bell >= 0)
+    try #require(region_create(region, &fd) == 0)
+    close(fd)
+    try #require(ring_open(ring, region, bell, bell) == 0)
+    handles_open(handles, region, bell)
+  }
+
+  deinit {
+    munmap(region.pointee.base, Int(region.pointee.size))
+    free(ring.pointee.entries)
+    close(bell)
+    region.deallocate()
+    ring.deallocate()
+    handles.deallocate()
+  }
+}
+
+func inThreads(_ count: Int, _ body: @Sendable (Int) -> Void) {
+  DispatchQueue.concurrentPerform(iterations: count, execute: body)
+}
+
+/// A number that threads share, by the contract's own verbs.
+final class Shared: @unchecked Sendable {
+  let words: UnsafeMutablePointer<UInt64>
+  init(_ count: Int = 1) {
+    words = .allocate(capacity: count)
+    words.initialize(repeating: 0, count: count)
+  }
+  deinit { words.deallocate() }
+  var value: UInt64 { fsmvp_load_acquire(words) }
+  func add(_ number: UInt64) { fsmvp_add_release(words, number) }
+}
+
+let free32 = FSMVP_FREE.rawValue
+let filling = FSMVP_FILLING.rawValue
+let read32 = FSMVP_OP_READ.rawValue
+let lookup32 = FSMVP_OP_LOOKUP.rawValue
