@@ -70,7 +70,7 @@ test-swift: all
 
 ## test-mount: only the tests on real mounts (K=name picks some)
 test-mount: all $(VENV)/.ready
-	$(VENV)/bin/python -m pytest -q -p no:cacheprovider Tests/Mount $(if $(K),-k "$(K)") $(ARGS)
+	$(VENV)/bin/python -m pytest -q Tests/Mount $(if $(K),-k "$(K)") $(ARGS)
 
 $(VENV)/.ready: $(BUILD)/.deps-test Tests/Mount/requirements.txt
 	python3 -m venv $(VENV)

@@ -49,7 +49,7 @@ let package = Package(
     module("Transfer", ["Core", "EventLoop", "Telemetry", "CCurl"]),
     module("Store", ["Core", "Transfer", "EventLoop", "Telemetry"]),
     module("MediaHub", ["Core", "Transfer", "Telemetry"]),
-    module("Staging", ["Core", "Volume", "Store", "MediaHub", "Telemetry", "CSQLite"]),
+    module("Staging", ["Core", "EventLoop", "Volume", "Transfer", "Store", "MediaHub", "Telemetry", "CSQLite"]),
     module("ControlAPI", ["Core", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CLinux"]),
     module("Settings", ["Core", "CToml"]),
     module("MediaHubSim", ["Core", "CHTTPD"]),

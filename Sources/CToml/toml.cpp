@@ -50,11 +50,12 @@ static std::string converted(std::string_view text)
 	try {
 		std::string json;
 		for (const auto &[key, value] : toml::parse(text))
-			json += (json.empty() ? "" : ",") + ("{\"name\":" + quoted(key.str())) + ",\"kind\":" + typed(value) +
-				placed(key.source().begin);
+			json += (json.empty() ? "" : ",") + ("{\"name\":" + quoted(key.str())) +
+				",\"kind\":" + typed(value) + placed(key.source().begin);
 		return "{\"keys\":[" + json + "]}";
 	} catch (const toml::parse_error &error) {
-		return "{\"error\":{\"message\":" + quoted(error.description()) + placed(error.source().begin) + "}";
+		return "{\"error\":{\"message\":" + quoted(error.description()) +
+		       placed(error.source().begin) + "}";
 	}
 }
 

@@ -37,5 +37,8 @@ extension Catalog {
     return Catalog(jobs: jobs)
   }
 
+  /// One of its files, for a line to copy.
+  package static var demoFile: String { demoID(1) }
+
   private static func demoID(_ number: Int) -> String { "5fd3e0" + CatalogFile.id(0xa1000 + number).dropFirst(6) }
 }

@@ -5,7 +5,7 @@ import Synchronization
 /// that held the last reference to the listener's owner would have to join its own thread.
 final class Hub: Sendable {
   struct State {
-    var settings: Settings
+    var settings: Behaviour
     /// Counts the changes of settings; a thread that sleeps through one begins its turn anew.
     var settingsSerial = 0
     var catalog: Catalog

@@ -46,7 +46,7 @@ extension Hub {
     exchange.query("expand_all") != nil || (exchange.query("expand") ?? "").split(separator: ",").contains("file")
   }
 
-  private func job(_ job: CatalogJob, expands: Bool, _ spelling: Settings.NumberSpelling) -> JSON {
+  private func job(_ job: CatalogJob, expands: Bool, _ spelling: Behaviour.NumberSpelling) -> JSON {
     let percentage: Int64 = job.status == "SUCCESS" ? 100 : 37
     let inputID = StableHash.hex(job.id, "input") + "000000ff"
     return [
@@ -73,7 +73,7 @@ extension Hub {
 
   private func stub(_ file: CatalogFile) -> JSON { ["id": .string(file.id), "href": .string("/v1/files/" + file.id)] }
 
-  private func file(_ file: CatalogFile, _ spelling: Settings.NumberSpelling) -> JSON {
+  private func file(_ file: CatalogFile, _ spelling: Behaviour.NumberSpelling) -> JSON {
     let size: JSON =
       switch spelling {
       case .number: .int(file.size)

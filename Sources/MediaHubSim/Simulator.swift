@@ -9,7 +9,7 @@ package final class Simulator: Sendable {
     package var clientID = "demo-client"
     package var clientSecret = "demo-secret"
     package var catalog = Catalog()
-    package var settings = Settings()
+    package var settings = Behaviour()
     /// How many storage requests the statistics keep one by one.
     package var rangeLog = 4096
 
@@ -44,7 +44,7 @@ package final class Simulator: Sendable {
 
 /// What a test, or an admin route for it, does to the service.
 extension Simulator {
-  package func set(_ change: (inout Settings) -> Void) { hub.set(change) }
+  package func set(_ change: (inout Behaviour) -> Void) { hub.set(change) }
   package func add(_ fault: Fault) { hub.state.withLock { $0.faults.append(fault) } }
 
   /// Adds each file in a job of its own.
@@ -63,7 +63,7 @@ extension Simulator {
   /// The file is another one from now on: other bytes at the same size, another ETag, a later date.
   package func change(file: String) { hub.state.withLock { $0.versions[file, default: 1] += 1 } }
 
-  /// Settings, faults, gates, revocations and statistics as at the start; the catalog, the tokens and the files' versions stay.
+  /// Behaviour, faults, gates, revocations and statistics as at the start; the catalog, the tokens and the files' versions stay.
   package func reset() { hub.reset() }
 
   package func statistics() -> Statistics { hub.state.withLock { $0.statistics } }
@@ -77,7 +77,7 @@ extension Simulator {
 }
 
 extension Hub {
-  func set(_ change: (inout Settings) throws -> Void) rethrows {
+  func set(_ change: (inout Behaviour) throws -> Void) rethrows {
     try state.withLock { state in
       try change(&state.settings)
       state.settingsSerial += 1

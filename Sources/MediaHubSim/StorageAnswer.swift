@@ -15,7 +15,7 @@ struct StorageAnswer {
   var encoding: String?
   private let version: Int
   private let tag: String
-  private let validators: Settings.Validators
+  private let validators: Behaviour.Validators
   private let hasDate: Bool
 
   init(_ hub: Hub, file: CatalogFile, tag: String, asked: RangeHeader) {

@@ -35,7 +35,7 @@ enum APIBase {
   private static func isThisMachine(_ host: Substring) -> Bool {
     let host = host.lowercased()
     if host == "localhost" || host == "[::1]" { return true }
-    let octets = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+    let octets = host.split(separator: ".", omittingEmptySubsequences: false).map { $0.allSatisfy(\.isNumber) ? UInt8($0) : nil }
     return octets.count == 4 && octets[0] == 127 && !octets.contains(nil)
   }
 }

@@ -49,7 +49,7 @@ extension Settings {
     do throws(TomlDocument.Failure) {
       document = try TomlDocument(file.text)
     } catch {
-      throw SettingsError("\(file.path):\(error.position.line):\(error.position.column): \(Self.sentence(error, in: file))")
+      throw SettingsError("\(file.path):\(error.position.line):\(error.position.column): this is not TOML: \(error.message)")
     }
     let folder = file.path.prefix(through: file.path.lastIndex(of: "/") ?? file.path.startIndex)
     for entry in document.entries {
@@ -91,16 +91,5 @@ extension Settings {
       throw SettingsError("\(place): this version fetches to temp files only; set `fetch_mode` to \"temp-file\" or remove it")
     }
     entries[key] = Entry(value: value, source: source)
-  }
-
-  /// The parser's words, in one sentence; not those about a line with a secret, which may quote of it.
-  private static func sentence(_ failure: TomlDocument.Failure, in file: ConfigFile) -> String {
-    let lines = file.text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    // A text that is not closed is noticed on the next line.
-    let near = lines.prefix(max(0, failure.position.line)).suffix(2)
-    if near.contains(where: { String(decoding: $0, as: UTF8.self).contains("secret") }) {
-      return "this is not TOML; a text stands in quotes, and each setting on a line of its own"
-    }
-    return "this is not TOML: " + String(failure.message.map { $0.isNewline ? " " : $0 })
   }
 }

@@ -67,6 +67,8 @@ package struct Settings: Sendable {
   package var maxTiles: Int { count(.maxTiles) }
   package var closeGrace: Duration { duration(.closeGrace) }
   package var afterUpload: AfterUpload { AfterUpload(rawValue: text(.afterUpload)) ?? .keep }
+  /// A connection that brings no byte for so long is given up and made anew.
+  package var idleTimeout: Duration { duration(.idleTimeout) }
   /// Without progress for so long, readers that wait get an error.
   package var stallTimeout: Duration { duration(.stallTimeout) }
   package var maxRangesPerFile: Int { count(.maxRangesPerFile) }

@@ -13,6 +13,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   case maxTiles = "max_tiles"
   case closeGrace = "close_grace"
   case afterUpload = "after_upload"
+  case idleTimeout = "idle_timeout"
   case stallTimeout = "stall_timeout"
   case maxRangesPerFile = "max_ranges_per_file"
   case maxRanges = "max_ranges"
@@ -38,6 +39,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .maxTiles: .count(0...100_000)
     case .closeGrace: .duration(.zero ... .seconds(86_400))
     case .afterUpload: .choice(["keep", "drop-bytes", "unstage"])
+    case .idleTimeout: .duration(.seconds(1) ... .seconds(3600))
     case .stallTimeout: .duration(.seconds(1) ... .seconds(86_400))
     case .maxRangesPerFile: .count(1...16)
     case .maxRanges: .count(1...32)
@@ -81,6 +83,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .maxTiles: .count(0)
     case .closeGrace: .duration(.seconds(5))
     case .afterUpload: .text("keep")
+    case .idleTimeout: .duration(.seconds(30))
     case .stallTimeout: .duration(.seconds(60))
     case .maxRangesPerFile: .count(16)
     case .maxRanges: .count(32)

@@ -42,7 +42,11 @@ struct TomlDocument {
     guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(String(cString: json).utf8)) else {
       throw Failure(message: "it cannot be read", position: Position(line: 1, column: 1))
     }
-    if let error = answer.error { throw Failure(message: error.message, position: Position(line: error.line, column: error.column)) }
+    if let error = answer.error {
+      // The parser's words name keys and single characters, not values, which may be secrets.
+      let message = String(error.message.map { $0.isNewline ? " " : $0 })
+      throw Failure(message: message, position: Position(line: error.line, column: error.column))
+    }
     entries = (answer.keys ?? []).map { key in
       Entry(name: key.name, value: key.value, position: Position(line: key.line, column: key.column))
     }.sorted { ($0.position.line, $0.position.column) < ($1.position.line, $1.position.column) }

@@ -13,6 +13,8 @@ package struct MountEntry: Equatable, Sendable {
   package var type: String
   /// A FUSE mount's fsname.
   package var source: String
+
+  package var isFuse: Bool { type == "fuse" || type == "fuseblk" || type.hasPrefix("fuse.") }
 }
 
 /// The mounts this process sees. Never found out by touching a mount: a FUSE mount answers when its process does.
@@ -48,6 +50,17 @@ package struct MountTable: Equatable, Sendable {
   }
 
   package func isMounted(_ path: String) -> Bool { top(at: path) != nil }
+
+  /// The mount an absolute path without links lies in; the path itself need not be there.
+  package func mount(holding path: String) -> MountEntry? {
+    var rest = path[...]
+    while true {
+      while rest.count > 1, rest.hasSuffix("/") { rest.removeLast() }
+      if let mount = top(at: rest.isEmpty ? "/" : String(rest)) { return mount }
+      guard let slash = rest.lastIndex(of: "/"), rest != "/" else { return nil }
+      rest = slash == rest.startIndex ? "/" : rest[..<slash]
+    }
+  }
 }
 
 extension MountEntry {

@@ -36,10 +36,10 @@ package enum Mountpoint {
 
   package enum Life: Equatable, Sendable { case dead, alive }
 
-  /// Touches the mount: may hang as long as its process does.
+  /// Touches the mount: may hang as long as its process does. By statfs, as the kernel answers a stat from its cache long after that process is dead.
   package static func probe(_ path: String) -> Life {
-    var status = stat()
-    return stat(path, &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED) ? .dead : .alive
+    var figures = statfs()
+    return statfs(path, &figures) != 0 && (errno == ENOTCONN || errno == ECONNABORTED) ? .dead : .alive
   }
 
   /// Takes a dead mount of ours away.

@@ -195,6 +195,8 @@ extension ShimHost {
     processEnd = end
     if let greetingSocket { shutdown(greetingSocket.number, Int32(SHUT_RDWR)) }
     guard phase == .serving else { return }
+    // A shim ends by itself, and well, when the kernel tells it that its mount is gone.
+    guard end != .exited(0) else { return fail("\(mountpoint) was unmounted from outside, or its connection aborted") }
     fail("the shim ended (\(end)): reads of \(mountpoint) wait until the mount is taken down")
   }
 

@@ -86,9 +86,20 @@ package protocol VolumeHost: AnyObject {
   /// Makes the kernel ask again for the attributes (and so, for a directory, the entries) of these nodes. Call after the change is visible to lookups.
   func invalidateAttributes(of nodes: [NodeID])
 
+  /// The same; `done` comes once the kernel has forgotten, which a stopped or dying shim can put off without end.
+  func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void)
+
   /// Makes the kernel forget a file's cached pages; `done` comes once it has.
   func invalidatePages(of node: NodeID, done: @escaping @DispatchLoop () -> Void)
 
   /// What has gone through an open handle so far.
   func use(of handle: HandleID) -> HandleUse
+}
+
+extension VolumeHost {
+  /// For hosts that have no kernel behind them to wait for.
+  package func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
+    invalidateAttributes(of: nodes)
+    done()
+  }
 }

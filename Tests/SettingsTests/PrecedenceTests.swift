@@ -127,4 +127,12 @@ struct PrecedenceTests {
     #expect(scratch.refusal("cache_size = 4097").hasPrefix("1:1: `cache_size` must be a size from 64 KiB to 1 TiB"))
     #expect(scratch.refusal("cache_size = 0").hasPrefix("1:1: `cache_size` must be a size from 64 KiB to 1 TiB"))
   }
+
+  @Test("the process's own inputs are absolute folders and its environment")
+  func process() {
+    let inputs = SettingsInputs.process(flags: ["mountpoint": "/m"], configFlag: "f")
+    #expect(inputs.home.hasPrefix("/") && inputs.workingFolder.hasPrefix("/"))
+    #expect(inputs.environment["PATH"] != nil)
+    #expect(inputs.flags == ["mountpoint": "/m"] && inputs.configFlag == "f")
+  }
 }

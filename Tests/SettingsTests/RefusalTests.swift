@@ -107,6 +107,7 @@ struct RefusalTests {
       ("http://127.0.0.1\\@evil.example/", nil), ("https://user:pw@host/", nil), ("ftp://host/", nil), ("api.xvid.com/v1", nil),
       ("https://", nil), ("https:///v1", nil), ("https://host:0/", nil), ("https://host:99999/", nil), ("https://ho st/", nil),
       ("https://host/v1?x=1", nil), ("https://host/v1#x", nil), ("https://hôst/v1", nil), ("https://[::1/v1", nil), ("http://127.1/", nil),
+      ("http://127.0.0.+1/", nil),
     ] as [(String, String?)])
   func apiBase(text: String, base: String?) { #expect(APIBase.parse(text) == base) }
 }

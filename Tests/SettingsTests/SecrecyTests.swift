@@ -27,6 +27,7 @@ struct SecrecyTests {
     "no refusal quotes a secret",
     arguments: [
       "client_secret = hUsh+/9==", "client_secret = \"hUsh+/9==", "client_secret = hUsh+/9==\nworkers = 1", "client_secret = 12hUsh+/9==",
+      "client_secret = truehUsh", "client_secret = infhUsh", "client_secret = 0xhUsh",
       "client_secret = [\"hUsh+/9==\"]", "client_secret = \"hUsh+/9==\\n\"", "client_secret = \"hUsh+/9==\"\nclient_secret = \"hUsh+/9==\"",
       "api_base = \"https://me:hUsh+/9==@host\"", "client_secret = \"hUsh+/9==\" x",
     ])

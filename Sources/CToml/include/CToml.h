@@ -10,8 +10,9 @@ extern "C" {
 /*
  * Reads `length` bytes of TOML and answers with JSON:
  *   {"keys":[{"name":"workers","kind":"integer","integer":4,"line":3,"column":1},...]}
- * one element for each top-level key; `kind` is one of string, integer, float, boolean, other, and the value stands under the kind's own
- * name (other: tables, arrays, dates, and floats that are not finite: no value). Lines and columns count from 1. Or, where it is no TOML:
+ * one element for each top-level key; `kind` is one of string, integer, float, boolean, other, and the value
+ * stands under the kind's own name (other: tables, arrays, dates, and floats that are not finite: no value).
+ * Lines and columns count from 1. Or, where it is no TOML:
  *   {"error":{"message":"...","line":3,"column":9}}
  * The text is the caller's, to be given back to ctoml_free. NULL: no memory.
  */

@@ -1,5 +1,5 @@
 /// What the simulator does to every answer, changeable while it runs.
-package struct Settings: Sendable {
+package struct Behaviour: Sendable {
   /// Bytes a second over all storage connections together; 0 is unlimited.
   package var rate: Int64 = 0
   /// Bytes a second of each storage answer.

@@ -1,0 +1,105 @@
+import Core
+import Volume
+
+/// The journal's tables.
+///
+/// `origins` has one row: the next sequence number, when the journal was made, when the entries of `Staged` last changed, and the next
+/// generation of stores. `items` has a row for each item that a restart is to bring back; `shown` is its tile's order, 0 without a tile.
+extension SQLite {
+  enum JournalFound {
+    case contents(Journal.Contents)
+    /// Of a later schema than ours.
+    case newer(Int64)
+    /// Something in it cannot have been written by us.
+    case damaged
+  }
+
+  func readingJournal(wall: Int64) throws(SQLiteError) -> JournalFound {
+    // Nobody else is to write it meanwhile; also, it then needs no shared memory file.
+    try run("PRAGMA locking_mode = EXCLUSIVE")
+    try run("PRAGMA journal_mode = WAL")
+    // Survives any death of ours. A power failure may cost the last stagings, and the mount with them.
+    try run("PRAGMA synchronous = NORMAL")
+    var version: Int64 = 0
+    try run("PRAGMA user_version") { version = $0.integer(0) }
+    guard (0...Journal.schema).contains(version) else { return .newer(version) }
+    if version < Journal.schema { try createJournal(wall: wall) }
+    var verdict = ""
+    try run("PRAGMA quick_check(1)") { verdict = $0.text(0) }
+    guard verdict == "ok", let contents = try journalContents() else { return .damaged }
+    // A run's generations begin above all that earlier runs can have used.
+    try run("UPDATE origins SET generation = ?", [.integer(Int64(bitPattern: contents.origins.nextGeneration &+ (1 << 32)))])
+    return .contents(contents)
+  }
+
+  private func createJournal(wall: Int64) throws(SQLiteError) {
+    try transaction { () throws(SQLiteError) in
+      try run(
+        "CREATE TABLE origins (seq INTEGER NOT NULL, made INTEGER NOT NULL, modified INTEGER NOT NULL, generation INTEGER NOT NULL)")
+      try run("INSERT INTO origins VALUES (0, ?, ?, 1)", [.integer(wall), .integer(wall)])
+      try run(
+        """
+        CREATE TABLE items (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, file TEXT NOT NULL, recipient TEXT NOT NULL,
+        name TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, shown INTEGER NOT NULL)
+        """)
+      try run("PRAGMA user_version = \(Journal.schema)")
+    }
+  }
+
+  private func journalContents() throws(SQLiteError) -> Journal.Contents? {
+    var contents = Journal.Contents()
+    var isSound = true
+    var rows = 0
+    try run("SELECT seq, made, modified, generation FROM origins") { row in
+      rows += 1
+      contents.origins = Tiles.Origins(
+        nextSeq: UInt64(bitPattern: row.integer(0)), made: row.integer(1), directoryModified: row.integer(2),
+        nextGeneration: UInt64(bitPattern: row.integer(3)))
+    }
+    let origins = contents.origins
+    guard rows == 1, origins.nextSeq <= Place.maxSeq, (1..<(1 << 62)).contains(origins.nextGeneration) else { return nil }
+    try run("SELECT seq, id, file, recipient, name, size, modified, shown FROM items ORDER BY seq") { row in
+      let entry = TileEntry(
+        seq: UInt64(bitPattern: row.integer(0)), id: row.text(1), fileID: row.text(2), recipient: row.text(3), name: FileName(row.text(4)),
+        size: row.integer(5), modified: row.integer(6))
+      let order = UInt64(bitPattern: row.integer(7))
+      contents.items.append(Journal.Contents.Item(entry: entry, order: order))
+      if !entry.isSound || entry.seq >= origins.nextSeq || order >= 1 << 62 { isSound = false }
+    }
+    return isSound ? contents : nil
+  }
+
+  /// All of them, or none.
+  func writeJournal(_ changes: [JournalChange]) throws(SQLiteError) {
+    try transaction { () throws(SQLiteError) in
+      for change in changes { try write(change) }
+    }
+  }
+
+  private func write(_ change: JournalChange) throws(SQLiteError) {
+    switch change {
+    case .add(let entry, let order):
+      // A row that could not be removed when its item went must not keep the next one of that name out.
+      try run(
+        "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+          .integer(Int64(bitPattern: entry.seq)), .text(entry.id), .text(entry.fileID), .text(entry.recipient),
+          .text(entry.name.description),
+          .integer(entry.size), .integer(entry.modified), .integer(Int64(bitPattern: order)),
+        ])
+      try run("UPDATE origins SET seq = max(seq, ?)", [.integer(Int64(bitPattern: entry.seq + 1))])
+    case .show(let seq, let order):
+      try run("UPDATE items SET shown = ? WHERE seq = ?", [.integer(Int64(bitPattern: order)), .integer(Int64(bitPattern: seq))])
+    case .remove(let seq): try run("DELETE FROM items WHERE seq = ?", [.integer(Int64(bitPattern: seq))])
+    case .removeAll: try run("DELETE FROM items")
+    case .directory(let modified): try run("UPDATE origins SET modified = max(modified, ?)", [.integer(modified)])
+    }
+  }
+}
+
+extension TileEntry {
+  /// Whether we can have made it.
+  fileprivate var isSound: Bool {
+    FileName(id).isValid && name.isValid && (0...StagedVolume.maxSize).contains(size) && !fileID.isEmpty && !recipient.isEmpty
+  }
+}

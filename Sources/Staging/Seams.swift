@@ -1,0 +1,91 @@
+import Core
+import EventLoop
+import MediaHub
+import Store
+import Transfer
+
+/// What the service says of files; MediaHub's client, or a test's fake.
+protocol Catalogue: Sendable {
+  @TransferLoop func file(_ id: String) async throws(MediaHubError) -> MediaHubOutput
+  @TransferLoop func job(_ id: String) async throws(MediaHubError) -> MediaHubJob
+  @TransferLoop func origin(file: MediaHubOutput, recipient: String) async throws(MediaHubError) -> any Origin
+  func origin(fileID: String, size: Int64, recipient: String) -> any Origin
+}
+
+extension MediaHubClient: Catalogue {}
+
+/// A file's bytes; `SparseStore` says what each call promises.
+@TransferLoop
+protocol TileStore: AnyObject, Sendable {
+  var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)? { get set }
+  var onFailure: (@Sendable (String?) -> Void)? { get set }
+  nonisolated var bytesPresent: Int64 { get }
+  func read(_ range: ByteRange, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void)
+  func distrust(_ range: ByteRange)
+  func setFilling(_ isFilling: Bool)
+  func close(error: Errno, done: @escaping @Sendable () -> Void)
+}
+
+extension SparseStore: TileStore {}
+
+protocol TileStoreMaker: Sendable {
+  @TransferLoop func make(name: String, origin: any Origin, blockSize: Int64) async throws(SparseStore.Failure) -> any TileStore
+}
+
+struct SparseStoreMaker: TileStoreMaker {
+  let folder: CacheFolder
+  let budget: FetchBudget
+  @TransferLoop func make(name: String, origin: any Origin, blockSize: Int64) async throws(SparseStore.Failure) -> any TileStore {
+    try await SparseStore.create(name: name, in: folder, origin: origin, budget: budget, blockSize: blockSize)
+  }
+}
+
+/// Calls once after a time, unless it is stopped or started again.
+@DispatchLoop
+protocol Alarm: AnyObject {
+  func start(after delay: Duration)
+  func stop()
+}
+
+@DispatchLoop
+final class LoopAlarm: Alarm {
+  private let timer: LoopTimer?
+  /// libuv's timers cannot fail to be made.
+  init(_ ring: @escaping @DispatchLoop () -> Void) { timer = try? LoopTimer(on: .dispatch) { ring() } }
+  func start(after delay: Duration) { timer?.start(after: delay) }
+  func stop() { timer?.stop() }
+}
+
+/// Everything of the world that staging touches, the journal's file excepted.
+struct Surroundings: Sendable {
+  var catalogue: any Catalogue
+  var stores: any TileStoreMaker
+  var clock: any TimeSource
+  var alarm: @Sendable @DispatchLoop (@escaping @DispatchLoop () -> Void) -> any Alarm = { LoopAlarm($0) }
+}
+
+/// Waits for `start`'s callback, or for `limit` to pass.
+/// - Returns: false where the time was over first.
+@DispatchLoop
+func wait(atMost limit: Duration, _ surroundings: Surroundings, for start: (@escaping @DispatchLoop () -> Void) -> Void) async -> Bool {
+  await withCheckedContinuation { continuation in
+    let once = Once(continuation)
+    once.alarm = surroundings.alarm { once.resume(false) }
+    once.alarm?.start(after: limit)
+    start { once.resume(true) }
+  }
+}
+
+/// Resumes a continuation the first time only, and lets go of its alarm then.
+@DispatchLoop
+private final class Once {
+  private var continuation: CheckedContinuation<Bool, Never>?
+  var alarm: (any Alarm)?
+  init(_ continuation: CheckedContinuation<Bool, Never>) { self.continuation = continuation }
+  func resume(_ value: Bool) {
+    alarm?.stop()
+    alarm = nil
+    continuation?.resume(returning: value)
+    continuation = nil
+  }
+}

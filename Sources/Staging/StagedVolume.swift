@@ -1,0 +1,183 @@
+import Core
+import EventLoop
+import MediaHub
+import Store
+import Telemetry
+import Transfer
+import Volume
+
+/// The volume of staged files: `/Staged/<id>/<name>`, each the bytes of one file for one recipient.
+///
+/// `Tiles` decides, this class does: it owns the leases and stores, the journal, the timer of the graces and the answers that are owed.
+@DispatchLoop
+package final class StagedVolume {
+  package struct Options: Sendable {
+    /// Absolute; items' paths begin with it.
+    package var mountpoint: String
+    package var stateFolder: String
+    /// 0: no limit.
+    package var maxTiles = 0
+    /// How long after the last close bytes of an item without a tile are kept.
+    package var closeGrace: Duration = .seconds(5)
+    package var afterUpload: AfterUpload = .keep
+    package init(mountpoint: String, stateFolder: String) {
+      self.mountpoint = mountpoint
+      self.stateFolder = stateFolder
+    }
+  }
+  package enum AfterUpload: String, Sendable { case keep, unstage, dropBytes = "drop-bytes" }
+
+  /// No file is longer: far above any, and far enough below `Int64.max` for arithmetic with blocks.
+  nonisolated static let maxSize: Int64 = 1 << 60
+
+  let surroundings: Surroundings
+  let journal: JournalQueue
+  let stores: TileStores
+  /// Without a slash at its end.
+  let mountpoint: String
+  var tiles: Tiles
+  weak var host: (any VolumeHost)?
+  /// Stagings under way, so that two of the same pair give one item.
+  var stagings: [TilePair: Task<Result<UInt64, StagingError>, Never>] = [:]
+  var isStopping = false
+
+  /// What an item has beside its state.
+  struct Belongings {
+    var origin: (any Origin)?
+    let failure = FailureNote()
+  }
+  var belongings: [UInt64: Belongings] = [:]
+  private var replies: [HandleID: [@Sendable (Result<LeaseID?, Errno>) -> Void]] = [:]
+  private var todo: [TileAction] = []
+  private var isActing = false
+  private var alarmTime: Moment?
+  private lazy var graceAlarm = surroundings.alarm { [weak self] in self?.endGraces() }
+
+  /// Opens the journal (on a worker thread) and brings back the staged items. Files of bytes that a crash left in `folder` are unlinked.
+  package static func open(
+    options: Options, mediaHub: MediaHubClient, budget: FetchBudget, folder: CacheFolder, clock: any TimeSource = SystemClock()
+  ) async throws(StagingError) -> StagedVolume {
+    let surroundings = Surroundings(catalogue: mediaHub, stores: SparseStoreMaker(folder: folder, budget: budget), clock: clock)
+    let volume = try await open(options: options, surroundings: surroundings)
+    // After the journal is ours, as then nobody else's can be among them.
+    let count = await onWorker { Leftovers.unlink(in: folder.descriptor) }
+    if count > 0 { Log.info("cache.swept", ["files": count]) }
+    return volume
+  }
+
+  static func open(options: Options, surroundings: Surroundings) async throws(StagingError) -> StagedVolume {
+    let path = options.stateFolder + "/staged.sqlite"
+    let wall = surroundings.clock.wallNanoseconds()
+    let (journal, contents) = try await onWorker { Journal.open(path: path, wall: wall) }.get()
+    return StagedVolume(options: options, surroundings: surroundings, journal: journal, contents: contents)
+  }
+
+  private init(options: Options, surroundings: Surroundings, journal: Journal, contents: Journal.Contents) {
+    self.surroundings = surroundings
+    self.journal = JournalQueue(journal)
+    stores = TileStores(surroundings.stores)
+    mountpoint = options.mountpoint.hasSuffix("/") ? String(options.mountpoint.dropLast()) : options.mountpoint
+    let rules = Tiles.Rules(maxTiles: max(0, options.maxTiles), closeGrace: options.closeGrace, afterUpload: options.afterUpload)
+    tiles = Tiles(rules: rules, origins: contents.origins)
+    let time = time
+    for item in contents.items where !tiles.restore(item.entry, order: item.order, now: time.now) {
+      // Its removal could not be written once; its successor stands.
+      Log.warning("journal.twice", ["id": item.entry.id])
+      self.journal.note([.remove(seq: item.entry.seq)])
+    }
+    act(tiles.lowerOldest(time))
+  }
+
+  static func onWorker<T: Sendable>(_ body: @escaping @Sendable () -> T) async -> T {
+    await withCheckedContinuation { continuation in
+      EventLoop.dispatch.background(body) { continuation.resume(returning: $0) }
+    }
+  }
+
+  var time: Tiles.Time { Tiles.Time(now: surroundings.clock.now(), wall: surroundings.clock.wallNanoseconds()) }
+
+  // MARK: Acting
+
+  /// Does what an event of `tiles` asks for; events that come of it are done after it.
+  /// - Parameter forgotten: called once the kernel has forgotten the attributes that the event changed.
+  func act(_ actions: [TileAction], forgotten: @escaping @DispatchLoop () -> Void = {}) {
+    todo += actions
+    if !isActing {
+      isActing = true
+      var next = 0
+      while next < todo.count {
+        perform(todo[next])
+        next += 1
+      }
+      todo = []
+      isActing = false
+    }
+    setAlarm()
+    // In one order, and last: what is invalidated has changed for every look-up by now.
+    let nodes = actions.flatMap { action -> [NodeID] in if case .invalidate(let nodes) = action { nodes } else { [] } }
+    guard let host, !nodes.isEmpty else { return forgotten() }
+    host.invalidateAttributes(of: nodes, done: forgotten)
+  }
+
+  private func setAlarm() {
+    let deadline = tiles.nextDeadline
+    guard deadline != alarmTime else { return }
+    alarmTime = deadline
+    if let deadline { graceAlarm.start(after: max(.zero, deadline - surroundings.clock.now())) } else { graceAlarm.stop() }
+  }
+
+  private func endGraces() {
+    // It rang, and may have done so a little early.
+    alarmTime = nil
+    act(tiles.advance(to: time))
+  }
+
+  private func perform(_ action: TileAction) {
+    switch action {
+    case .makeStore(let entry, let generation): makeStore(entry, generation)
+    case .closeStore(let generation): stores.close(generation)
+    case .setFilling(let generation, let isFilling): stores.setFilling(generation, isFilling)
+    case .forgetPages(let node, let generation):
+      guard let host else { return act(tiles.pagesForgotten(generation)) }
+      host.invalidatePages(of: node) { [weak self] in
+        guard let self else { return }
+        act(tiles.pagesForgotten(generation))
+      }
+    case .answer(let handle, let answer): self.answer(handle, answer)
+    case .journal(let change): journal.note([change])
+    case .invalidate: break
+    case .gone(let entry):
+      belongings[entry.seq] = nil
+      Log.info("item.gone", ["id": entry.id])
+    }
+  }
+
+  private func makeStore(_ entry: TileEntry, _ generation: StoreGeneration) {
+    let origin =
+      belongings[entry.seq]?.origin
+      ?? surroundings.catalogue.origin(fileID: entry.fileID, size: entry.size, recipient: entry.recipient)
+    belongings[entry.seq, default: Belongings()].origin = origin
+    stores.make(entry, generation, origin: origin, note: failureNote(entry.seq)) { [weak self] error in
+      guard let self else { return }
+      act(error.map { tiles.storeFailed(generation, $0) } ?? tiles.storeMade(generation))
+    }
+  }
+
+  func failureNote(_ seq: UInt64) -> FailureNote { belongings[seq, default: Belongings()].failure }
+
+  // MARK: Opens
+
+  func expectAnswer(_ handle: HandleID, _ reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void) {
+    replies[handle, default: []].append(reply)
+  }
+
+  private func answer(_ handle: HandleID, _ answer: TileAction.Answer) {
+    let result: Result<LeaseID?, Errno> =
+      switch answer {
+      case .empty: .success(nil)
+      case .failed(let error): .failure(error)
+      case .store(let generation): stores.lease(of: generation).map { .success($0) } ?? .failure(.io)
+      }
+    for reply in replies.removeValue(forKey: handle) ?? [] { reply(result) }
+  }
+}

@@ -1,0 +1,141 @@
+import CLinux
+import Core
+import Glibc
+import ShimHost
+
+/// The folders of one instance, made, checked and held: one control plane per runtime folder, by a lock that goes with the process.
+struct Folders {
+  let runtime: String
+  /// Tells this instance's files and mount from others'.
+  let instance: String
+  /// Of this service, below the state folder: items of another MediaHub (or of the demo) are not this one's.
+  let state: String
+  /// `<cache>/<instance id>`, for files of bytes.
+  let bytes: String
+  /// Of `bytes`; handed to the shim as a cache root. Its flock says that the files have an owner; control plane and shims share it.
+  let bytesDescriptor: Int32
+
+  /// - Parameters:
+  ///   - service: tells services apart; the API base, or "demo".
+  /// - Throws: one sentence: which folder, what is wrong with it, which setting names it.
+  init(runtime: String, state: String, cache: String, service: String) throws(StartError) {
+    try Self.refuseFuse(state, "state_dir")
+    try Self.refuseFuse(cache, "cache_dir or temp_dir")
+    // The longest name we put there.
+    guard runtime.utf8.count + "/shim.sock".utf8.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
+      throw StartError("the runtime folder \(runtime) is too long a path for a socket; set runtime_dir (FSMVP_RUNTIME_DIR) to a shorter one")
+    }
+    self.runtime = runtime
+    try Self.make(runtime, "runtime_dir")
+    try Self.lock(runtime)
+    try Self.make(state, "state_dir")
+    instance = try Self.instance(in: state)
+    self.state = "\(state)/\(service == "demo" ? service : "service-" + StableHash.hex(service))"
+    try Self.make(self.state, "state_dir")
+    bytes = "\(cache)/\(instance)"
+    try Self.make(cache, "cache_dir", mayBeOthers: true)
+    try Self.make(bytes, "cache_dir")
+    bytesDescriptor = clinux_open(bytes, O_RDONLY | O_DIRECTORY, 0)
+    guard bytesDescriptor >= 0 else { throw StartError("the cache folder \(bytes) cannot be opened: \(Errno.current)") }
+    guard flock(bytesDescriptor, LOCK_EX | LOCK_NB) == 0 else {
+      throw StartError("the files in \(bytes) belong to a process that still runs; end it, or set state_dir (FSMVP_STATE_DIR) to a folder of its own")
+    }
+    removeStrayBytes()
+  }
+
+  /// Files of bytes that a crashed run left: nobody vouches for them.
+  private func removeStrayBytes() {
+    let copy = clinux_dup_above(bytesDescriptor, 3)
+    guard copy >= 0, let listing = fdopendir(copy) else { return }
+    defer { closedir(listing) }
+    rewinddir(listing)
+    while let entry = readdir(listing) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name.hasSuffix(".bytes") { unlinkat(bytesDescriptor, name, 0) }
+    }
+  }
+
+  // MARK: Steps
+
+  /// A cache that is read through FUSE may wait for ourselves.
+  private static func refuseFuse(_ path: String, _ setting: String) throws(StartError) {
+    guard let mount = MountTable.current().mount(holding: path), mount.isFuse else { return }
+    throw StartError("\(path) lies inside the FUSE mount \(mount.mountpoint); set \(setting) to a folder on a local disk")
+  }
+
+  /// Makes the folder with what leads to it, 0700, and checks that it is ours (`mayBeOthers`: that we can write to it, as a shared disk).
+  private static func make(_ path: String, _ setting: String, mayBeOthers: Bool = false) throws(StartError) {
+    var made = ""
+    for part in path.split(separator: "/") {
+      made += "/" + part
+      guard mkdir(made, 0o700) != 0 else { continue }
+      let error = Errno.current
+      guard error.code == EEXIST || access(made, F_OK) == 0 else {
+        throw StartError("the folder \(path) cannot be made: \(error); set \(setting) to one that can")
+      }
+    }
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw StartError("the folder \(path) cannot be used: \(Errno.current); set \(setting) to another one") }
+    guard status.st_mode & S_IFMT == S_IFDIR else { throw StartError("\(path) is not a folder; set \(setting) to one") }
+    guard mayBeOthers || status.st_uid == geteuid() else {
+      throw StartError("the folder \(path) belongs to another user (uid \(status.st_uid)); set \(setting) to one of your own")
+    }
+    guard access(path, W_OK | X_OK) == 0 else {
+      throw StartError("the folder \(path) cannot be written to: \(Errno.current); set \(setting) to one that can")
+    }
+  }
+
+  /// Never unlocked: the lock ends with the process.
+  private static func lock(_ runtime: String) throws(StartError) {
+    let path = "\(runtime)/lock"
+    let descriptor = clinux_open(path, O_RDWR | O_CREAT, 0o600)
+    guard descriptor >= 0 else { throw StartError("the lock \(path) cannot be made: \(Errno.current)") }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      var text = [UInt8](repeating: 0, count: 32)
+      let count = pread(descriptor, &text, text.count, 0)
+      let pid = String(decoding: text.prefix(max(0, count)), as: UTF8.self).filter(\.isNumber)
+      close(descriptor)
+      throw StartError(
+        "a control plane runs already on \(runtime) (pid \(pid.isEmpty ? "unknown" : pid)); use it, end it with `fsmvp stop`, "
+          + "or set FSMVP_RUNTIME_DIR, FSMVP_STATE_DIR and FSMVP_MOUNTPOINT for a second one")
+    }
+    ftruncate(descriptor, 0)
+    let pid = Array("\(getpid())\n".utf8)
+    pwrite(descriptor, pid, pid.count, 0)
+  }
+
+  /// The instance's id: 16 hex digits, made once a state folder.
+  private static func instance(in state: String) throws(StartError) -> String {
+    let path = "\(state)/instance"
+    if let known = read(path) { return known }
+    let id = StableHash.hex(String(UInt64.random(in: .min ... .max)))
+    let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+    guard descriptor >= 0 else { throw StartError("\(path) cannot be written: \(Errno.current)") }
+    defer { close(descriptor) }
+    let bytes = Array(id.utf8)
+    guard write(descriptor, bytes, bytes.count) == bytes.count else { throw StartError("\(path) cannot be written: \(Errno.current)") }
+    return id
+  }
+
+  private static func read(_ path: String) -> String? {
+    let descriptor = clinux_open(path, O_RDONLY, 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var text = [UInt8](repeating: 0, count: 16)
+    guard Glibc.read(descriptor, &text, 16) == 16, text.allSatisfy({ ($0 >= 48 && $0 < 58) || ($0 >= 97 && $0 < 103) }) else { return nil }
+    return String(decoding: text, as: UTF8.self)
+  }
+}
+
+/// Why `fsmvp run` does not start: one sentence with what to do.
+struct StartError: Error {
+  let sentence: String
+  /// `usage` for what is wrong with settings, else `failed`.
+  var code = ExitCode.failed
+  init(_ sentence: String, code: ExitCode = .failed) {
+    self.sentence = sentence
+    self.code = code
+  }
+}

@@ -1,0 +1,99 @@
+import CLinux
+import Core
+import EventLoop
+import Glibc
+import MediaHubSim
+import Settings
+import Telemetry
+
+/// What `fsmvp run` was called with.
+struct RunArguments: Equatable {
+  /// `--config`, as given.
+  var config: String?
+  /// `--mountpoint`, as given.
+  var mountpoint: String?
+  /// `--demo`: an embedded MediaHub, whatever the credentials.
+  var isDemo = false
+  /// `--demo-without-credentials`: the same where there are none, as `make run` wants it.
+  var isDemoWithoutCredentials = false
+}
+
+/// `fsmvp run`: the control plane, from its settings to its last breath.
+enum Run {
+  /// Runs until it is stopped; returns the exit code.
+  static func main(_ arguments: RunArguments) -> Int32 {
+    clinux_few_arenas()
+    do throws(StartError) {
+      let service = try Service(arguments)
+      let folders = try Folders(
+        runtime: service.settings.runtimeFolder, state: service.settings.stateFolder, cache: service.settings.bytesFolder,
+        service: service.simulator == nil ? service.apiBase : "demo")
+      EventLoop.start()
+      Task { @DispatchLoop in
+        do throws(StartError) {
+          try await ControlPlane(service: service, folders: folders).run()
+        } catch {
+          end(error)
+        }
+      }
+      // Everything happens on the loops from here on; they end the process.
+      while true { pause() }
+    } catch {
+      end(error)
+    }
+  }
+
+  /// Ends the process with the sentence.
+  static func end(_ error: StartError) -> Never {
+    Log.flush()
+    Terminal.standardError.write("fsmvp: \(DisplayText.printable(error.sentence))\n")
+    _exit(error.code.rawValue)
+  }
+}
+
+/// Which MediaHub to talk to, and the settings that say so.
+struct Service {
+  let settings: Settings
+  let simulator: Simulator?
+  let apiBase: String
+  let clientID: String
+  let clientSecret: Redacted<String>
+
+  private static func load(_ flags: [String: String], _ config: String?) throws(StartError) -> Settings {
+    do throws(SettingsError) {
+      return try Settings.load(.process(flags: flags, configFlag: config))
+    } catch {
+      throw StartError(error.sentence, code: .usage)
+    }
+  }
+
+  init(_ arguments: RunArguments) throws(StartError) {
+    var flags: [String: String] = [:]
+    if let mountpoint = arguments.mountpoint { flags["mountpoint"] = mountpoint }
+    let settings = try Self.load(flags, arguments.config)
+    self.settings = settings
+    // The settings have it, and no child is to inherit it.
+    unsetenv("FSMVP_CLIENT_SECRET")
+    Log.level = Log.Level.allCases.first { $0.name == settings.logLevel.rawValue } ?? .info
+    for warning in settings.warnings { Log.warning("settings", ["note": warning]) }
+    guard arguments.isDemo || (arguments.isDemoWithoutCredentials && !settings.hasCredentials) else {
+      guard settings.hasCredentials else {
+        throw StartError(
+          "there are no credentials for MediaHub: set client_id and client_secret in the configuration file (FSMVP_CLIENT_ID, "
+            + "FSMVP_CLIENT_SECRET), or try `fsmvp run --demo`")
+      }
+      (simulator, apiBase) = (nil, settings.apiBase)
+      (clientID, clientSecret) = (settings.clientID, settings.clientSecret)
+      return
+    }
+    var options = Simulator.Options()
+    options.catalog = .demo
+    do {
+      let simulator = try Simulator(options)
+      (self.simulator, apiBase) = (simulator, simulator.baseURL)
+    } catch {
+      throw StartError("the demo's MediaHub cannot be started: \(error)")
+    }
+    (clientID, clientSecret) = (options.clientID, Redacted(options.clientSecret))
+  }
+}
