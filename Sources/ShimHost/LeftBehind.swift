@@ -9,7 +9,7 @@ enum LeftBehind {
   /// Waits: for worker threads.
   static func end(socket path: String) -> ShimHostError? {
     guard case .success(let socket) = Hello.connect(path) else { return nil }
-    switch Hello.exchange(socket, milliseconds: 2000) {
+    switch Hello.hear(socket, milliseconds: 2000) {
     case .failure(let cause):
       return .leftBehind(path, cause)
     case .success(let greeting):

@@ -13,18 +13,29 @@ extension ShimHost {
     phase = .starting
     do {
       try await prepare()
+      try goOn()
       try spawn()
       let greeting = try await greet()
+      try goOn()
       try await attach(greeting)
       try await awaitMount()
+      try goOn()
     } catch {
-      await takeDown(limit: .seconds(3))
+      if phase == .starting { await takeDown(limit: .seconds(3)) }
+      while phase != .ended { await pause(.milliseconds(5)) }
+      // What a step made that was under way while a stop took the rest down.
+      closeAll()
       throw error
     }
     phase = .serving
     Log.info("mount.ready", ["path": mountpoint, "pid": process?.pid ?? 0, "connection": connection])
-    // It may have ended while mountinfo was read.
-    if let processEnd { shimEnded(processEnd) }
+  }
+
+  /// After each wait of a start: a stop may have come, or the shim may have ended or been found wanting.
+  private func goOn() throws(ShimHostError) {
+    if phase != .starting { throw .stopped }
+    if let failure { throw .refused(failure) }
+    if let processEnd { throw .ended(processEnd) }
   }
 
   private func prepare() async throws(ShimHostError) {
@@ -105,7 +116,7 @@ extension ShimHost {
     greetingSocket = socket
     if let processEnd { throw .ended(processEnd) }
     let milliseconds = Int32(clamping: options.startLimit.milliseconds)
-    switch await onWorker({ Hello.exchange(socket, milliseconds: milliseconds) }) {
+    switch await onWorker({ Hello.hear(socket, milliseconds: milliseconds) }) {
     case .success(let greeting):
       guard greeting.status == 0 else { throw .refused(greeting.message) }
       guard let process, greeting.pid == process.pid, Hello.isAlive(greeting.who) else { throw .impostor(greeting.pid) }
@@ -120,11 +131,15 @@ extension ShimHost {
   private func attach(_ greeting: Greeting) async throws(ShimHostError) {
     let received = greeting.descriptors
     guard received.count == 4, let socket = greetingSocket else { throw .hello(.missingDescriptors(received.count)) }
+    // Mapping is all that waits here; from the next line on, nothing does.
     let mapped = await onWorker { () -> Result<Region, ShimHostError> in
       var status = stat()
-      guard fstat(received[0].number, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else { return .failure(.badDescriptor("/dev/fuse")) }
+      guard fstat(received[0].number, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else {
+        return .failure(.badDescriptor("/dev/fuse"))
+      }
       do throws(RegionError) { return .success(try Region(descriptor: received[1].number)) } catch { return .failure(.region(error)) }
     }
+    try goOn()
     let region = try mapped.get()
     let shimBell = Doorbell(received[2])
     let bell = Doorbell(received[3])
@@ -145,7 +160,8 @@ extension ShimHost {
     greetingSocket = nil
     do throws(LoopError) {
       link = try LoopPipe(
-        descriptor: duplicate, on: EventLoop.dispatch, received: { [weak self] in self?.heard($0) }, ended: { [weak self] in self?.linkEnded() })
+        descriptor: duplicate, on: EventLoop.dispatch, received: { [weak self] in self?.heard($0) },
+        ended: { [weak self] in self?.linkEnded() })
       let poll = try LoopPoll(bell.number, on: EventLoop.dispatch) { [weak self] _ in self?.rang() }
       bellPoll = poll
       poll.start(.readable)
@@ -158,19 +174,16 @@ extension ShimHost {
 
   private func awaitMount() async throws(ShimHostError) {
     let (path, type, source) = (mountpoint, "fuse." + options.subtype, options.fsname)
-    let limit = options.startLimit
-    let found = await onWorker { () -> MountEntry? in
-      let deadline = SystemClock().now() + limit
-      while true {
-        if let mount = MountTable.current().top(at: path), mount.type == type, mount.source == source { return mount }
-        if SystemClock().now() >= deadline { return nil }
-        usleep(5000)
-      }
+    let deadline = SystemClock().now() + options.startLimit
+    var found: MountEntry?
+    while found == nil {
+      found = await onWorker { MountTable.current().top(at: path) }.flatMap { $0.type == type && $0.source == source ? $0 : nil }
+      try goOn()
+      guard found == nil else { break }
+      if SystemClock().now() >= deadline { throw .notMounted(path) }
+      await pause(.milliseconds(5))
     }
-    guard let found else {
-      if let processEnd { throw .ended(processEnd) }
-      throw .notMounted(path)
-    }
+    guard let found else { throw .notMounted(path) }
     isMounted = true
     connection = found.minor
     region?.setConnection(found.minor)
@@ -190,13 +203,15 @@ extension ShimHost {
   /// The mount cannot be served any more. The shim is made to end, if it has not; the owner is told once.
   func fail(_ sentence: String) {
     guard phase == .serving || phase == .starting else { return }
-    let wasServing = phase == .serving
-    phase = wasServing ? .failed : phase
     Log.error("shim.failed", ["pid": process?.pid ?? 0, "cause": sentence])
+    failure = sentence
     link?.close()
     link = nil
     process?.kill(SIGKILL)
-    if wasServing { onShimEnd?(sentence) }
+    // A start under way throws it instead.
+    guard phase == .serving else { return }
+    phase = .failed
+    onShimEnd?(sentence)
   }
 }
 

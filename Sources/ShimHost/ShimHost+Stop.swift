@@ -89,14 +89,14 @@ extension ShimHost {
     guard let process, process.isRunning else { return }
     link?.write(Order.quitFrame())
     let left = deadline - SystemClock().now()
-    // A shim that never said hello has no link to be told by.
-    if await shimEnds(within: link == nil ? .milliseconds(0) : max(min(.seconds(1), left), .milliseconds(100))) { return }
+    // A shim that never said hello cannot be told.
+    if await shimEnds(within: region == nil ? .milliseconds(0) : max(min(.seconds(1), left), .milliseconds(100))) { return }
     Log.warning("shim.killed", ["pid": process.pid])
     process.kill(SIGKILL)
     if await !shimEnds(within: .milliseconds(500)) { Log.error("shim.left", ["pid": process.pid]) }
   }
 
-  private func closeAll() {
+  func closeAll() {
     // Once more: the last closes of files were written down, not told.
     serve()
     bellPoll?.close()
@@ -122,7 +122,7 @@ extension ShimHost {
   /// For a second signal, right before `_exit`: takes the path away and kills the shim, without waiting for readers. Synchronous, at most half a second.
   package func abandon() {
     process?.kill(SIGKILL)
-    guard isMounted else { return }
+    guard process != nil, let mount = MountTable.current().top(at: mountpoint), mount.source == options.fsname else { return }
     _ = Unmount.unmount(mountpoint, isLazy: true, limit: .milliseconds(500))
     unlink(socketPath)
   }

@@ -53,6 +53,8 @@ package final class ShimHost {
   var connection: UInt64 = 0
   var process: LoopProcess?
   var processEnd: LoopProcess.End?
+  /// Why the shim is not trusted or there any more.
+  var failure: String?
   var listening: OwnedDescriptor?
   /// The link's socket, until the pipe has it.
   var greetingSocket: OwnedDescriptor?

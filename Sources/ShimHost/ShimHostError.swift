@@ -19,6 +19,7 @@ package enum ShimHostError: Error, Equatable, Sendable, CustomStringConvertible 
   case badDescriptor(String)
   case loop(String)
   case notMounted(String)
+  case stopped
 
   package var description: String {
     switch self {
@@ -39,8 +40,10 @@ package enum ShimHostError: Error, Equatable, Sendable, CustomStringConvertible 
     case .impostor(let pid):
       "another process (\(pid)) answered in the shim's place: see that nobody else writes to the runtime folder (FSMVP_RUNTIME_DIR)"
     case .region(let cause): "the shim's memory is not taken, as \(cause): build both programs from the same source with `make`"
-    case .badDescriptor(let what): "the shim handed over a wrong descriptor for \(what): build both programs from the same source with `make`"
+    case .badDescriptor(let what):
+      "the shim handed over a wrong descriptor for \(what): build both programs from the same source with `make`"
     case .loop(let cause): "the event loop refused a descriptor (\(cause)): raise the limit of open files (ulimit -n) and start again"
+    case .stopped: "the start was given up, as a stop came in between"
     case .notMounted(let path):
       "the shim says it has mounted \(path), but /proc/self/mountinfo does not show it: see that both run in the same mount namespace"
     }

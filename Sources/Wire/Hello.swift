@@ -43,7 +43,8 @@ package struct Greeting: Sendable {
 
 /// The first exchange on the link. Everything here waits: for worker threads.
 package enum Hello {
-  /// A connection to the shim's socket, checked for its user; close-on-exec.
+  /// A connection to the shim's socket, checked for its user and with our hello said: the shim gives a connection half a second for that, and
+  /// the next job for a worker thread may wait longer. Close-on-exec.
   package static func connect(_ path: String) -> Result<OwnedDescriptor, HelloError> {
     let socket = clinux_connect(path)
     guard socket >= 0 else { return .failure(.notReached(.current)) }
@@ -53,19 +54,23 @@ package enum Hello {
     // The kernel notes who called listen(): this process, which made the socket, or the shim. The pid that counts is in the greeting.
     guard clinux_peer(socket, &uid, &pid) == 0 else { return .failure(.notReached(.current)) }
     guard uid == geteuid() else { return .failure(.foreignPeer(uid: uid)) }
-    return .success(owned)
+    return say(on: owned).map { owned }
   }
 
-  /// Sends our hello and waits for theirs, at most `milliseconds`; shutting the socket down ends the wait.
-  package static func exchange(_ socket: OwnedDescriptor, milliseconds: Int32) -> Result<Greeting, HelloError> {
+  /// Says our hello.
+  static func say(on socket: OwnedDescriptor) -> Result<Void, HelloError> {
     var ours = fsmvp_hello()
     ours.magic = wireMagic
     ours.abi = FSMVP_ABI
     ours.who = fsmvp_process_id(getpid())
-    let length = UInt32(MemoryLayout<fsmvp_hello>.size)
-    let sent = fsmvp_send(socket.number, &ours, length, nil, 0, milliseconds)
-    guard sent == 0 else { return .failure(.noAnswer(Errno(-sent))) }
+    let sent = fsmvp_send(socket.number, &ours, length, nil, 0, 1000)
+    return sent == 0 ? .success(()) : .failure(.noAnswer(Errno(-sent)))
+  }
 
+  private static let length = UInt32(MemoryLayout<fsmvp_hello>.size)
+
+  /// Waits for the shim's hello, at most `milliseconds`; shutting the socket down ends the wait.
+  package static func hear(_ socket: OwnedDescriptor, milliseconds: Int32) -> Result<Greeting, HelloError> {
     var theirs = fsmvp_hello()
     var numbers = [Int32](repeating: -1, count: 4)
     var count = UInt32(numbers.count)

@@ -1,0 +1,160 @@
+import Core
+import Glibc
+import Volume
+
+/// Files of known bytes in one directory, each backed by a file under the first root. Reads are answered at once, or kept while `isStalled`.
+@DispatchLoop
+final class FakeVolume: Volume {
+  struct File {
+    var name: String
+    var node: NodeID
+    var cursor: UInt64
+    var bytes: [UInt8]
+  }
+
+  nonisolated let folder: String
+  private(set) var files: [File] = []
+  private var nextNode: UInt64 = 100
+  /// Changes with the entries, or the kernel keeps its listing.
+  private var modified: Int64 = 1_700_000_000_000_000_000
+  private(set) weak var host: (any VolumeHost)?
+  private var leases: [NodeID: any Lease] = [:]
+  /// Open handles, and every call in order.
+  private(set) var open: Set<HandleID> = []
+  private(set) var opens = 0
+  private(set) var releases: [HandleUse] = []
+  /// A handle released that was not open, or opened twice.
+  private(set) var miscounts = 0
+  var isStalled = false
+  private var stalled: [@Sendable () -> Void] = []
+  private(set) var reads = 0
+  private(set) var badReads = 0
+
+  nonisolated init(folder: String) { self.folder = folder }
+
+  var isReadOnly: Bool { true }
+  var statistics: VolumeStatistics {
+    VolumeStatistics(bytes: files.reduce(0) { $0 + Int64($1.bytes.count) }, files: Int64(files.count))
+  }
+  func attach(to host: any VolumeHost) { self.host = host }
+
+  /// A new file, its bytes on disk but none marked.
+  @discardableResult
+  func add(_ name: String, _ bytes: [UInt8]) -> NodeID {
+    nextNode += 1
+    let file = File(name: name, node: NodeID(nextNode), cursor: nextNode, bytes: bytes)
+    files.append(file)
+    modified += 1
+    FileManager.write(bytes, to: "\(folder)/\(nextNode)")
+    return file.node
+  }
+
+  func remove(_ name: String) {
+    files.removeAll { $0.name == name }
+    modified += 1
+  }
+  func endStall() {
+    isStalled = false
+    for answer in stalled { answer() }
+    stalled = []
+  }
+  func lease(of node: NodeID) -> (any Lease)? { leases.removeValue(forKey: node) }
+
+  private func attributes(_ file: File) -> Attributes {
+    Attributes(node: file.node, kind: .file, size: Int64(file.bytes.count), modified: 1_700_000_000_000_000_000)
+  }
+
+  func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes {
+    guard directory == .root else { throw .notDirectory }
+    guard let file = files.first(where: { Array($0.name.utf8) == name.bytes }) else { throw .noEntry }
+    return attributes(file)
+  }
+
+  func attributes(of node: NodeID) throws(Errno) -> Attributes {
+    if node == .root { return Attributes(node: .root, kind: .directory, modified: modified) }
+    guard let file = files.first(where: { $0.node == node }) else { throw .stale }
+    return attributes(file)
+  }
+
+  func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool) throws(Errno) {
+    guard directory == .root else { throw .notDirectory }
+    for file in files where file.cursor > cursor {
+      if !take(FileName(file.name), file.cursor, attributes(file)) { return }
+    }
+  }
+
+  func open(_ node: NodeID, handle: HandleID, reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void) {
+    opens += 1
+    if !open.insert(handle).inserted { miscounts += 1 }
+    guard let file = files.first(where: { $0.node == node }) else {
+      reply(.failure(.stale))
+      return
+    }
+    if file.bytes.isEmpty {
+      reply(.success(nil))
+      return
+    }
+    let lease = leases[node] ?? host?.grantLease(node: node, root: 0, name: String(node.rawValue), length: Int64(file.bytes.count))
+    leases[node] = lease
+    if let lease { reply(.success(lease.id)) } else { reply(.failure(.noSpace)) }
+  }
+
+  func read(
+    _ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void
+  ) {
+    reads += 1
+    if wasBad { badReads += 1 }
+    guard let file = files.first(where: { $0.node == node }), let lease = leases[node] else {
+      reply(.failure(.stale))
+      return
+    }
+    let size = Int64(file.bytes.count)
+    let cut = ByteRange(min(range.start, size), min(range.end, size))
+    let answer: @Sendable () -> Void = {
+      if !cut.isEmpty { lease.mark(Int(cut.start / lease.blockSize)..<Int((cut.end - 1) / lease.blockSize) + 1) }
+      reply(.success(cut))
+    }
+    if isStalled {
+      stalled.append(answer)
+    } else {
+      // From another thread, as a store does.
+      Task { @TransferLoop in answer() }
+    }
+  }
+
+  func released(_ node: NodeID, handle: HandleID, use: HandleUse) {
+    if open.remove(handle) == nil { miscounts += 1 }
+    releases.append(use)
+  }
+}
+
+/// The few file calls of the tests, without Foundation.
+enum FileManager {
+  static func write(_ bytes: [UInt8], to path: String) {
+    guard let file = fopen(path, "w") else { return }
+    fwrite(bytes, 1, bytes.count, file)
+    fclose(file)
+  }
+
+  static func read(_ path: String) -> Result<[UInt8], Errno> {
+    guard let file = fopen(path, "r") else { return .failure(.current) }
+    defer { fclose(file) }
+    var bytes: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = fread(&part, 1, part.count, file)
+      if count == 0 { return ferror(file) == 0 ? .success(bytes) : .failure(.current) }
+      bytes += part[..<count]
+    }
+  }
+
+  static func list(_ path: String) -> [String] {
+    guard let folder = opendir(path) else { return ["opendir: \(Errno.current)"] }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      names.append(withUnsafeBytes(of: &entry.pointee.d_name) { name in String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) })
+    }
+    return names
+  }
+}

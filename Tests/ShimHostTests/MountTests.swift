@@ -1,0 +1,243 @@
+import CLinux
+import Core
+import EventLoop
+import Glibc
+import Testing
+import Volume
+import Wire
+
+@testable import ShimHost
+
+/// Real mounts, with the shim that `make shim` builds.
+@Suite(.serialized) struct MountTests {
+  init() { EventLoop.start() }
+
+  private func pattern(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 8) } }
+
+  @DispatchLoop
+  private func mounted(_ body: @DispatchLoop (Scratch, FakeVolume, ShimHost) async throws -> Void) async throws {
+    let scratch = try Scratch()
+    defer { scratch.clear() }
+    let volume = FakeVolume(folder: scratch.backing)
+    let host = scratch.host(volume, shim: try Scratch.shim())
+    try await host.start()
+    do {
+      try await body(scratch, volume, host)
+    } catch {
+      await host.stop()
+      throw error
+    }
+    await host.stop()
+    #expect(!MountTable.current().isMounted(scratch.mountpoint))
+    #expect(host.process?.isRunning == false)
+    #expect(access(scratch.runtime + "/shim.sock", F_OK) != 0)
+    #expect(volume.open.isEmpty && volume.miscounts == 0, "each open is released once")
+    #expect(volume.opens == volume.releases.count)
+  }
+
+  /// File calls on our own mount are never made on the loop that answers them.
+  private func away<T: Sendable>(_ body: @escaping @Sendable () -> T) async throws -> T {
+    let call = HangingCall(body)
+    return try #require(await Task.detached { call.join() }.value)
+  }
+
+  @Test("a started volume lists, stats and reads; a stop leaves nothing")
+  func lifeCycle() async throws {
+    try await mounted { scratch, volume, host in
+      let bytes = pattern(3 * 65536 + 17)
+      volume.add("movie.mp4", bytes)
+      volume.add("empty", [])
+      host.invalidateAttributes(of: [.root])
+      let mountpoint = scratch.mountpoint
+      #expect(try await away { FileManager.list(mountpoint).sorted() } == [".", "..", "empty", "movie.mp4"])
+      #expect(try await away { FileManager.read(mountpoint + "/movie.mp4") } == .success(bytes))
+      #expect(try await away { FileManager.read(mountpoint + "/empty") } == .success([]))
+      let status = try await away {
+        var status = stat()
+        _ = stat(mountpoint + "/movie.mp4", &status)
+        return (status.st_size, status.st_mode, status.st_uid, status.st_nlink, Int(status.st_mtim.tv_sec), status.st_ino)
+      }
+      #expect(status.0 == bytes.count && status.1 == S_IFREG | 0o644 && status.2 == geteuid() && status.3 == 1)
+      #expect(status.4 == 1_700_000_000 && status.5 == 101)
+      #expect(try await away { access(mountpoint + "/nobody", F_OK) == -1 && errno == ENOENT })
+      #expect(try await away { FileManager.read(mountpoint + "/movie.mp4") } == .success(bytes))
+
+      #expect(await eventually { volume.releases.count == 3 })
+      #expect(volume.releases.map(\.bytes).contains(Int64(bytes.count)))
+      let figures = try #require(host.figures)
+      #expect(figures.pid == host.process?.pid && figures.epoch == 1 && figures.restarts == 0 && figures.hostile == 0)
+      #expect(figures.openHandles == 0 && figures.inHand == 0 && figures.leases == 1 && figures.counters.forwarded > 0)
+      let trace = host.trace()
+      for segment in ["submit", "pickup", "complete", "reply", "total"] {
+        #expect(trace["lookup"]?[segment]?.count ?? 0 > 0, "\(segment)")
+      }
+      #expect(trace["read"]?["complete"]?.count ?? 0 > 0)
+      let entry = try #require(MountTable.current().top(at: scratch.mountpoint))
+      #expect(entry.type == "fuse.fsmvp" && entry.source == "fsmvp-test" && entry.minor == host.connection)
+    }
+  }
+
+  @Test("a stop answers blocked readers with EIO, within three seconds and before their file is detached")
+  func blockedReaders() async throws {
+    try await mounted { scratch, volume, host in
+      for index in 0..<4 { volume.add("f\(index)", pattern(200_000)) }
+      volume.isStalled = true
+      let mountpoint = scratch.mountpoint
+      let readers = (0..<4).map { index in HangingCall { FileManager.read(mountpoint + "/f\(index)") } }
+      #expect(await eventually { volume.reads >= 4 })
+      let began = SystemClock().now()
+      await host.stop()
+      #expect(SystemClock().now() - began < .seconds(3.5))
+      for reader in readers { #expect(await Task.detached { reader.join() }.value == .failure(.io)) }
+      // Bytes that come after the end go nowhere, and hurt nobody.
+      volume.endStall()
+    }
+  }
+
+  @Test("a file that stays open, and a shell that stands in the mount, do not hold up a stop")
+  func busy() async throws {
+    try await mounted { scratch, volume, host in
+      volume.add("a", pattern(100))
+      let path = scratch.mountpoint + "/a"
+      let descriptor = try await away { clinux_open(path, O_RDONLY, 0) }
+      #expect(descriptor >= 0)
+      await host.stop()
+      #expect(!MountTable.current().isMounted(scratch.mountpoint))
+      close(descriptor)
+    }
+  }
+
+  @Test("a name added and removed is right at once for ls and open")
+  func invalidation() async throws {
+    try await mounted { scratch, volume, host in
+      let mountpoint = scratch.mountpoint
+      for turn in 0..<5 {
+        volume.add("new\(turn)", pattern(10))
+        host.invalidateAttributes(of: [.root])
+        #expect(await eventually { host.orders.count == 0 })
+        #expect(try await away { FileManager.list(mountpoint).filter { $0 != "." && $0 != ".." } } == ["new\(turn)"])
+        #expect(try await away { FileManager.read(mountpoint + "/new\(turn)") } == .success(pattern(10)))
+        let node = try #require(volume.files.first?.node)
+        volume.remove("new\(turn)")
+        host.invalidateAttributes(of: [.root, node])
+        #expect(await eventually { host.orders.count == 0 })
+        #expect(try await away { access(mountpoint + "/new\(turn)", F_OK) == -1 && errno == ENOENT })
+      }
+    }
+  }
+
+  @Test("a revoked lease and dropped pages are acknowledged, and the row is free again")
+  func revoke() async throws {
+    try await mounted { scratch, volume, host in
+      let node = volume.add("a", pattern(70_000))
+      let path = scratch.mountpoint + "/a"
+      #expect(try await away { FileManager.read(path) } == .success(pattern(70_000)))
+      #expect(await eventually { volume.open.isEmpty })
+      let lease = try #require(volume.lease(of: node))
+      var order: [String] = []
+      host.revoke(lease) { order.append("revoked") }
+      host.invalidatePages(of: node) { order.append("pages") }
+      #expect(host.figures?.leases == 1)
+      #expect(await eventually { order.count == 2 })
+      #expect(host.figures?.leases == 0)
+      // Read again, through another lease, from its bytes.
+      #expect(try await away { FileManager.read(path) } == .success(pattern(70_000)))
+      #expect(volume.miscounts == 0)
+    }
+  }
+
+  @Test("a listing of thousands of entries has each of them once")
+  func longListing() async throws {
+    try await mounted { scratch, volume, host in
+      let names = (0..<3000).map { "entry-\($0)-" + String(repeating: "x", count: $0 % 200) }
+      for name in names { volume.add(name, []) }
+      let mountpoint = scratch.mountpoint
+      let listed = try await away { FileManager.list(mountpoint) }
+      #expect(listed.count == 3002)
+      #expect(Set(listed) == Set(names + [".", ".."]))
+    }
+  }
+
+  @Test("a shim that is killed is reported once, and a stop still takes the mount away, blocked readers and all")
+  func killed() async throws {
+    try await mounted { scratch, volume, host in
+      var reports: [String] = []
+      host.onShimEnd = { reports.append($0) }
+      volume.add("a", pattern(100))
+      volume.isStalled = true
+      let path = scratch.mountpoint + "/a"
+      let reader = HangingCall { FileManager.read(path) }
+      #expect(await eventually { volume.reads >= 1 })
+      host.process?.kill(SIGKILL)
+      #expect(await eventually { !reports.isEmpty })
+      #expect(reports.count == 1)
+      #expect(reports.first?.contains("signal 9") == true)
+      let began = SystemClock().now()
+      await host.stop()
+      #expect(SystemClock().now() - began < .seconds(3.5))
+      #expect(await Task.detached { reader.join() }.value != .success(pattern(100)))
+    }
+  }
+
+  @Test("a second signal's abandon takes the path away at once")
+  func abandon() async throws {
+    try await mounted { scratch, volume, host in
+      host.abandon()
+      #expect(!MountTable.current().isMounted(scratch.mountpoint))
+    }
+  }
+
+  // MARK: What a start finds
+
+  @Test("a dead mount of an earlier run is taken away, and mounted over")
+  func stale() async throws {
+    try await mounted { scratch, _, first in
+      first.onShimEnd = { _ in }
+      first.process?.kill(SIGKILL)
+      #expect(await eventually { first.processEnd != nil })
+      // As when the control plane died with it: nobody holds the device or the socket any more.
+      first.device = nil
+      first.listening = nil
+      #expect(await eventually { Mountpoint.probe(scratch.mountpoint) == .dead })
+      let volume = FakeVolume(folder: scratch.backing)
+      let second = scratch.host(volume, shim: try Scratch.shim())
+      try await second.start()
+      #expect(MountTable.current().entries.filter { $0.mountpoint == scratch.mountpoint }.count == 1)
+      await second.stop()
+    }
+  }
+
+  @Test("a living shim whose control plane is gone is ended, and its mount replaced")
+  func leftBehind() async throws {
+    try await mounted { scratch, _, first in
+      first.onShimEnd = { _ in }
+      let volume = FakeVolume(folder: scratch.backing)
+      volume.add("b", [1, 2, 3])
+      // As when the control plane died: its link is closed, the shim serves on.
+      first.phase = .stopping
+      first.link?.close()
+      first.link = nil
+      let second = scratch.host(volume, shim: try Scratch.shim())
+      try await second.start()
+      #expect(await eventually { first.processEnd != nil })
+      let path = scratch.mountpoint + "/b"
+      #expect(try await away { FileManager.read(path) } == .success([1, 2, 3]))
+      await second.stop()
+      first.phase = .failed
+    }
+  }
+
+  @Test("a mount of another living FuseStream is refused, and goes on unharmed")
+  func foreignInstance() async throws {
+    try await mounted { scratch, volume, _ in
+      volume.add("a", [7])
+      var options = scratch.host(volume, shim: "").options
+      options.runtimeFolder = scratch.path
+      options.shimPath = try Scratch.shim()
+      let other = ShimHost(options: options, volume: FakeVolume(folder: scratch.backing))
+      await #expect(throws: ShimHostError.mountpoint(scratch.mountpoint, .ours)) { try await other.start() }
+      let path = scratch.mountpoint + "/a"
+      #expect(try await away { FileManager.read(path) } == .success([7]))
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import CLinux
+import Core
+import EventLoop
+import Glibc
+import Testing
+import Wire
+
+@testable import ShimHost
+
+/// A folder of one test, with a mount point, a runtime folder and a folder of backing files in it. `clear` unmounts what a failed test left.
+struct Scratch: Sendable {
+  let path: String
+  let root: OwnedDescriptor
+  var mountpoint: String { path + "/mnt" }
+  var runtime: String { path + "/run" }
+  var backing: String { path + "/bytes" }
+
+  init() throws {
+    EventLoop.start()
+    var template = Array("/tmp/fsmvp-host-XXXXXX".utf8CString)
+    path = String(cString: try #require(mkdtemp(&template)))
+    mkdir(path + "/run", 0o700)
+    mkdir(path + "/bytes", 0o700)
+    root = OwnedDescriptor(clinux_open(path + "/bytes", O_RDONLY | O_DIRECTORY, 0))
+  }
+
+  /// The program built by `make shim`.
+  static func shim() throws -> String {
+    let built = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 } + "/build/bin/fsmvp-shim"
+    let path = getenv("FSMVP_SHIM").map { String(cString: $0) } ?? built
+    try #require(access(path, X_OK) == 0, "there is no shim at \(path): run `make shim` first")
+    return path
+  }
+
+  @DispatchLoop
+  func host(_ volume: FakeVolume, shim: String) -> ShimHost {
+    ShimHost(
+      options: ShimHost.Options(
+        mountpoint: mountpoint, fsname: "fsmvp-test", runtimeFolder: runtime, shimPath: shim, roots: [root.number]), volume: volume)
+  }
+
+  func clear() {
+    while MountTable.current().isMounted(mountpoint) {
+      if umount2(mountpoint, 2) != 0 { break }
+    }
+    for folder in ["/run", "/bytes", ""] {
+      for name in FileManager.list(path + folder) where name != "." && name != ".." { unlink(path + folder + "/" + name) }
+    }
+    for folder in ["/mnt/below", "/mnt", "/run", "/bytes", ""] { rmdir(path + folder) }
+  }
+}
+
+/// A thread that may hang in a file system.
+// SAFETY: `result` is written by the thread before it ends and read after the join.
+final class HangingCall<Value>: @unchecked Sendable {
+  private var thread = pthread_t()
+  private var result: Value?
+  private let body: () -> Value
+
+  init(_ body: @escaping @Sendable () -> Value) {
+    self.body = body
+    let context = Unmanaged.passRetained(self as AnyObject).toOpaque()
+    pthread_create(
+      &thread, nil,
+      { @Sendable context in
+        if let context { (Unmanaged<AnyObject>.fromOpaque(context).takeRetainedValue() as? any Hanging)?.run() }
+        return nil
+      }, context)
+  }
+
+  func join() -> Value? {
+    pthread_join(thread, nil)
+    return result
+  }
+}
+
+private protocol Hanging { func run() }
+extension HangingCall: Hanging { fileprivate func run() { result = body() } }
+
+/// Waits until `condition` holds, some seconds at most; the test's own expectation says what was missing.
+@DispatchLoop
+func eventually(_ condition: () -> Bool) async -> Bool {
+  for _ in 0..<2000 {
+    if condition() { return true }
+    try? await Task.sleep(for: .milliseconds(5))
+  }
+  return condition()
+}
