@@ -1,0 +1,140 @@
+import Core
+import Transfer
+
+/// What a store can do to a ranged GET; `RangeFetch`, or a test's double.
+@TransferLoop
+protocol RangeFetching: AnyObject {
+  func stop(at offset: Int64)
+  func resume()
+  func cancel()
+}
+
+extension RangeFetch: RangeFetching {}
+
+/// Limits shared by all stores of the process; one instance. Connections go to demand before fillers, and to the files in turn.
+@TransferLoop
+package final class FetchBudget {
+  package struct Options: Sendable {
+    /// Ranges in flight of one file, and of all.
+    package var rangesPerFile = 16
+    package var rangesInAll = 32
+    /// Without progress for so long, waiting readers get EIO.
+    package var stallTimeout: Duration = .seconds(60)
+    /// Bytes received and not yet written, of all files.
+    package var unwritten: Int64 = 16 << 20
+    package init() {}
+  }
+
+  typealias Opener = (RangeRequest, FetchSlot) -> any RangeFetching
+
+  let options: Options
+  let open: Opener
+  let clock: any TimeSource
+  let buffers: BufferPool
+  let writer = FileWriter()
+  /// A test's way to the plans' times.
+  var adjust: (inout FetchPlan.Settings) -> Void = { _ in }
+
+  private var inFlight = 0
+  private var demandQueue: [SparseStore] = []
+  private var fillQueue: [SparseStore] = []
+  private var isPumping = false
+  /// Stores with something in flight.
+  private var active: [ObjectIdentifier: (store: SparseStore, slots: Int)] = [:]
+  private var starved: [FetchSlot] = []
+  private var reservations: [Int: CacheFolder.Reservation] = [:]
+  private var nextTicket = 1
+
+  package convenience init(client: HTTPClient, options: Options = Options()) {
+    self.init(options: options, clock: SystemClock()) { request, slot in client.fetch(request, sink: slot) }
+  }
+
+  init(options: Options, clock: any TimeSource, open: @escaping Opener) {
+    self.options = options
+    self.clock = clock
+    self.open = open
+    buffers = BufferPool(bytes: options.unwritten)
+  }
+
+  // MARK: Connections
+
+  /// `store` could use a connection; it gets `take` when its turn has come.
+  func ask(_ store: SparseStore, isDemand: Bool) {
+    if isDemand { demandQueue.append(store) } else { fillQueue.append(store) }
+  }
+
+  func pump() {
+    guard !isPumping else { return }
+    isPumping = true
+    defer { isPumping = false }
+    while let store = demandQueue.first, inFlight < options.rangesInAll || preempt() {
+      demandQueue.removeFirst()
+      store.take(isDemand: true)
+    }
+    while inFlight < options.rangesInAll, !fillQueue.isEmpty {
+      fillQueue.removeFirst().take(isDemand: false)
+    }
+  }
+
+  /// The file with most in flight gives a connection of its filler.
+  private func preempt() -> Bool {
+    let donor = active.values.filter { $0.store.canYield }.max { $0.slots < $1.slots }
+    donor?.store.yield()
+    return inFlight < options.rangesInAll
+  }
+
+  func began(_ store: SparseStore) {
+    inFlight += 1
+    active[ObjectIdentifier(store), default: (store, 0)].slots += 1
+  }
+
+  func ended(_ store: SparseStore, _ slot: FetchSlot) {
+    inFlight -= 1
+    starved.removeAll { $0 === slot }
+    let key = ObjectIdentifier(store)
+    if let slots = active[key]?.slots, slots > 1 { active[key]?.slots = slots - 1 } else { active[key] = nil }
+  }
+
+  func forget(_ store: SparseStore) {
+    demandQueue.removeAll { $0 === store }
+    fillQueue.removeAll { $0 === store }
+  }
+
+  // MARK: Buffers
+
+  /// `slot` found no buffer; it is resumed when there is one. Demand goes first.
+  func starve(_ slot: FetchSlot) {
+    if slot.isDemand { starved.insert(slot, at: starved.firstIndex { !$0.isDemand } ?? starved.count) } else { starved.append(slot) }
+    // Nothing on its way to a disk frees nothing: what is half full goes now.
+    if writer.isIdle { for entry in active.values { entry.store.flushAll() } }
+  }
+
+  func isStarved(_ store: SparseStore) -> Bool { starved.contains { $0.store === store } }
+
+  /// Buffers came back.
+  func buffersFreed() {
+    var turns = starved.count
+    while turns > 0, buffers.room > 0, !starved.isEmpty {
+      turns -= 1
+      starved.removeFirst().fetch?.resume()
+    }
+    if inFlight == 0, buffers.taken == 0 { buffers.trim() }
+  }
+
+  // MARK: Space
+
+  /// Promises `bytes` on a file system to be named by `set`. Returns what the others hold, and the ticket.
+  func reserve(_ bytes: Int64) -> (ticket: Int, others: [CacheFolder.Reservation]) {
+    let others = Array(reservations.values)
+    defer { nextTicket += 1 }
+    reservations[nextTicket] = .init(device: nil, bytes: bytes)
+    return (nextTicket, others)
+  }
+
+  /// - Parameter bytes: still to be written; 0 forgets the reservation.
+  func set(_ ticket: Int, device: UInt64?, bytes: Int64) { reservations[ticket] = bytes > 0 ? .init(device: device, bytes: bytes) : nil }
+
+  /// For tests: nothing is left of what stores took.
+  var isUnused: Bool { inFlight == 0 && active.isEmpty && starved.isEmpty && buffers.mapped == 0 && writer.isIdle }
+  var connections: Int { inFlight }
+}

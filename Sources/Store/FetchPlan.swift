@@ -1,0 +1,277 @@
+import Core
+import Transfer
+
+/// What to fetch next, and what to do about failures: a pure state machine. It is told what happened and answers with actions; it does no input or
+/// output and knows the time only as passed in.
+///
+/// Bytes go through three states: in flight (in a fetch, not yet received), held (received; in a buffer or in the file) and present (`extents`,
+/// written). No byte is ever in flight twice: who wants a byte in the middle of a long fetch cuts that one short.
+///
+/// Starting is asked for, not decided here: `wantsDemand` and `wantsFill` say that a connection would be of use, and `start` takes one.
+struct FetchPlan {
+  struct Settings: Equatable {
+    var size: Int64
+    var blockSize: Int64
+    var rangesPerFile = 16
+    var stallTimeout = Duration.seconds(60)
+    /// A fetch this close before a waiter's byte is left to get there.
+    var reach: Int64 = 2 << 20
+    /// The least a demand fetches, and the most, when one begins where the one before ended.
+    var readAhead: Int64 = 1 << 20
+    var readAheadLimit: Int64 = 8 << 20
+    var fillersAtStart = 2
+    var fillersLimit = 4
+    var backoff = Duration.milliseconds(500)
+    var backoffLimit = Duration.seconds(15)
+    var retryAfterLimit = Duration.seconds(60)
+    /// Wrong answers (HTML, a wrong Content-Range) in a row before it is believed to be final.
+    var wrongAnswerLimit = 4
+    /// Whole-object fetches in a row that brought nothing new before it is believed to be final.
+    var wholeLimit = 6
+    /// Bytes compared before those of another link are mixed in.
+    var overlap: Int64 = 64 << 10
+    /// Of the jitter.
+    var seed: UInt64 = 1
+
+    init(size: Int64, blockSize: Int64) {
+      self.size = size
+      self.blockSize = max(1, blockSize)
+    }
+  }
+
+  struct Fetch: Equatable {
+    let id: Int
+    /// Where it began; what is in flight is `position ..< limit`.
+    let start: Int64
+    /// The next byte to be received.
+    var position: Int64
+    /// Its end, maybe cut since it began.
+    var limit: Int64
+    let isDemand: Bool
+    let generation: Int
+    /// The burst of failures it was started after.
+    let epoch: Int
+    var inFlight: ByteRange { ByteRange(min(position, limit), limit) }
+  }
+
+  enum Action: Equatable {
+    case start(id: Int, range: ByteRange, isDemand: Bool)
+    /// Fetch bytes that are present, into memory, and compare them: `compared`.
+    case probe(id: Int, range: ByteRange)
+    case stop(id: Int, at: Int64)
+    case cancel(id: Int)
+    /// These have all their bytes.
+    case wake([Int])
+    case fail([Int], Errno)
+    /// Get a link (in place of the current one, if there is one): `linkReady` or `linkFailed`.
+    case newLink
+    /// Fetching gave up, for the reason given; nil: it goes on.
+    case report(String?)
+    /// Write down what is in buffers; a comparison waits for it.
+    case flush
+  }
+
+  enum LinkState: Equatable { case none, pending, ready }
+  enum Comparison: Equatable {
+    /// An overlap is needed near this offset.
+    case wanted(Int64)
+    case fetching(id: Int, ByteRange)
+    /// The bytes are here; the file is being read.
+    case reading
+  }
+
+  let settings: Settings
+  var size: Int64 { settings.size }
+
+  // MARK: Bytes
+  var extents = RangeSet()
+  var held = RangeSet()
+  var heldCount: Int64 = 0
+  var presentCount: Int64 = 0
+  /// By start; few.
+  var fetches: [Fetch] = []
+  var nextID = 1
+  var isComplete: Bool { presentCount == size }
+
+  // MARK: Demand and filling
+  var waiters = WaiterIndex()
+  /// Demand is served like a lift: onwards from here, then from the start.
+  var demandCursor: Int64 = 0
+  var lastDemandEnd: Int64 = -1
+  var readAhead: Int64
+  var isFilling = false
+  var fillCursor: Int64 = 0
+  var tuner: StreamTuner
+  /// The origin answers a range with the whole object: one fetch from 0, nothing else.
+  var isWholeOnly = false
+  /// A part was answered as a part.
+  var answersRanges = false
+  /// A part not from 0 was answered wrongly by an origin that never answered one rightly: asking from 0 will tell whether it knows ranges at all.
+  var wantsTrial = false
+  var hadTrial = false
+  /// Being tried; all else waits for what its head says.
+  var trial: Int?
+
+  // MARK: Failures
+  var linkState = LinkState.none
+  var generation = 0
+  var epoch = 0
+  var failures = 0
+  var linkFailures = 0
+  var wrongAnswers = 0
+  var emptyWholes = 0
+  var wholeBroughtBytes = false
+  var notBefore = Moment(nanoseconds: 0)
+  /// Fewer connections than `rangesPerFile` while the origin refuses more (429, 503); one more is tried from time to time.
+  var connectionCap: Int
+  var capRaise: Moment?
+  var lastProgress = Moment(nanoseconds: 0)
+  var hasServerPause = false
+  var lastError = ""
+  var comparison: Comparison?
+  /// Gave up until the next read asks again.
+  var isHalted = false
+  /// Never again: readers of missing bytes get this.
+  var permanentFailure: Errno?
+  var isReported = false
+  var random: UInt64
+
+  init(_ settings: Settings) {
+    self.settings = settings
+    readAhead = settings.readAhead
+    tuner = StreamTuner(start: settings.fillersAtStart, limit: settings.fillersLimit)
+    connectionCap = max(1, settings.rangesPerFile)
+    random = settings.seed
+  }
+
+  // MARK: Free bytes
+
+  /// The first run at or after `offset`, before `limit`, that is neither held nor in flight.
+  func freeGap(from offset: Int64, to limit: Int64) -> ByteRange? {
+    var cursor = offset
+    while cursor < limit, let gap = held.firstMissing(in: ByteRange(cursor, limit)) {
+      cursor = gap.start
+      var end = gap.end
+      var isCovered = false
+      for fetch in fetches {
+        let taken = fetch.inFlight
+        if taken.contains(cursor) {
+          cursor = taken.end
+          isCovered = true
+          break
+        }
+        if taken.start >= cursor, !taken.isEmpty { end = min(end, taken.start) }
+      }
+      if !isCovered { return ByteRange(cursor, end) }
+    }
+    return nil
+  }
+
+  /// At least a block: a cut is at a block's beginning, and has to leave something to what is cut.
+  var reach: Int64 { max(settings.reach, settings.blockSize) }
+
+  func fetch(_ id: Int) -> Fetch? { fetches.first { $0.id == id } }
+
+  mutating func makeFetch(_ range: ByteRange, isDemand: Bool) -> Fetch {
+    let fetch = Fetch(
+      id: nextID, start: range.start, position: range.start, limit: range.end, isDemand: isDemand, generation: generation, epoch: epoch)
+    nextID += 1
+    fetches.insert(fetch, at: fetches.firstIndex { $0.start > fetch.start } ?? fetches.count)
+    return fetch
+  }
+
+  func roundUp(_ offset: Int64) -> Int64 {
+    let rest = offset % settings.blockSize
+    return rest == 0 || offset >= size ? min(offset, size) : advance(offset, by: settings.blockSize - rest)
+  }
+
+  /// `offset + count`, not past the end.
+  func advance(_ offset: Int64, by count: Int64) -> Int64 { size - offset <= count ? size : offset + count }
+
+  func roundDown(_ offset: Int64) -> Int64 { offset - offset % settings.blockSize }
+
+  // MARK: Bytes come, are written, are lost
+
+  /// Fetch `id` handed over the bytes before `position` that it is answerable for; they are held now.
+  mutating func received(_ id: Int, upTo position: Int64, now: Moment) {
+    guard let index = fetches.firstIndex(where: { $0.id == id }) else { return }
+    let fetch = fetches[index]
+    let end = min(position, fetch.limit)
+    guard end > fetch.position else { return }
+    fetches[index].position = end
+    let range = ByteRange(fetch.position, end)
+    let new = held.missing(in: range).reduce(0) { $0 + $1.count }
+    held.insert(range)
+    heldCount += new
+    lastProgress = now
+    hasServerPause = false
+    tuner.received(range.count, active: fetches.count, now: now)
+    // What is sent once more is a sign of life, but no reason to believe that it will get further this time.
+    guard new > 0 else { return }
+    wholeBroughtBytes = true
+    emptyWholes = 0
+    if fetch.epoch == epoch {
+      failures = 0
+      wrongAnswers = 0
+    }
+    if fetch.generation == generation { linkFailures = 0 }
+  }
+
+  /// What of `range` would be new; all of it, but for an origin that sends the whole object again.
+  func fresh(in range: ByteRange) -> [ByteRange] { held.missing(in: range) }
+
+  /// `range` is in the file. The blocks that became whole are to be marked before the actions are taken.
+  mutating func written(_ range: ByteRange, now: Moment) -> (blocks: Range<Int>?, actions: [Action]) {
+    guard !range.isEmpty else { return (nil, []) }
+    let new = extents.missing(in: range).reduce(0) { $0 + $1.count }
+    extents.insert(range)
+    presentCount += new
+    lastProgress = max(lastProgress, now)
+    var actions: [Action] = []
+    let nextMissing = extents.firstMissing(in: ByteRange(range.start, size))?.start ?? size
+    let done = waiters.written(range, nextMissing: nextMissing)
+    if !done.isEmpty { actions.append(.wake(done)) }
+    if isReported, !isHalted, permanentFailure == nil {
+      isReported = false
+      actions.append(.report(nil))
+    }
+    return (wholeBlocks(touching: range), actions)
+  }
+
+  private func wholeBlocks(touching range: ByteRange) -> Range<Int>? {
+    var first = range.start / settings.blockSize
+    var last = (range.end - 1) / settings.blockSize
+    func isWhole(_ block: Int64) -> Bool {
+      let start = block * settings.blockSize
+      return extents.contains(ByteRange(start, roundUp(start + 1)))
+    }
+    if !isWhole(first) { first += 1 }
+    if last >= first, !isWhole(last) { last -= 1 }
+    return first <= last ? Int(first)..<Int(last + 1) : nil
+  }
+
+  /// Bytes that were received will not get into the file.
+  mutating func lost(_ range: ByteRange) {
+    for piece in extents.missing(in: range) {
+      heldCount -= piece.count - held.missing(in: piece).reduce(0) { $0 + $1.count }
+      held.remove(piece)
+    }
+  }
+
+  /// The bytes of `range` in the file are not to be believed: its whole blocks are missing again.
+  mutating func distrust(_ range: ByteRange) -> Range<Int>? {
+    let low = min(roundDown(range.start), size)
+    let high = roundUp(min(range.end, size))
+    guard low < high else { return nil }
+    let blocks = ByteRange(low, high)
+    var gone: Int64 = blocks.count
+    for piece in extents.missing(in: blocks) { gone -= piece.count }
+    // What is held but not yet written is on its way and right.
+    for piece in RangeSet(extents.missing(in: blocks)).missing(in: blocks) { held.remove(piece) }
+    extents.remove(blocks)
+    presentCount -= gone
+    heldCount -= gone
+    waiters.recompute(extents)
+    return Int(low / settings.blockSize)..<Int((high - 1) / settings.blockSize + 1)
+  }
+}

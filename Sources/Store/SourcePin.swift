@@ -1,0 +1,66 @@
+import Core
+import Transfer
+
+/// Which version of the object the bytes in the file are of: pinned by the first answer. Another validator under the same link is another version;
+/// under a new link (which may legitimately come from another host) it is believed once an overlap with bytes in the file compared equal.
+struct SourcePin: Equatable {
+  enum Verdict: Equatable {
+    case same
+    case changed
+    /// Fetch bytes that are in the file once more and compare, then tell `compared`.
+    case compare
+  }
+
+  private var accepted: [Validator] = []
+  private var generation: Int?
+  /// Being compared.
+  private var candidate: (validator: Validator, generation: Int)?
+
+  static func == (a: SourcePin, b: SourcePin) -> Bool {
+    a.accepted == b.accepted && a.generation == b.generation && a.candidate?.validator == b.candidate?.validator
+      && a.candidate?.generation == b.candidate?.generation
+  }
+
+  /// - Parameter hasBytes: whether there is anything under an earlier link that this answer's bytes would be mixed with.
+  mutating func judge(_ validator: Validator, generation new: Int, hasBytes: Bool) -> Verdict {
+    guard let pinned = generation else {
+      accept(validator, new)
+      return .same
+    }
+    let agrees = accepted.contains { Self.agree($0, validator) }
+    if new <= pinned { return agrees ? .same : .changed }
+    if !hasBytes {
+      accepted = []
+      accept(validator, new)
+      return .same
+    }
+    // A server that says nothing about versions proves nothing by saying it again.
+    if agrees, validator != Validator() {
+      generation = new
+      return .same
+    }
+    candidate = (validator, new)
+    return .compare
+  }
+
+  /// The answer that brings the bytes to compare: only under the validator they will vouch for.
+  mutating func judgeProbe(_ validator: Validator, generation: Int) { candidate = (validator, generation) }
+
+  mutating func comparedEqual() {
+    guard let candidate else { return }
+    accept(candidate.validator, candidate.generation)
+  }
+
+  private mutating func accept(_ validator: Validator, _ new: Int) {
+    if !accepted.contains(validator) { accepted.append(validator) }
+    generation = max(new, generation ?? new)
+    candidate = nil
+  }
+
+  /// A strong ETag decides; without one on both sides the date does; nothing agrees only with nothing.
+  private static func agree(_ a: Validator, _ b: Validator) -> Bool {
+    if let one = a.etag, let other = b.etag { return one == other }
+    if let one = a.lastModified, let other = b.lastModified { return one == other }
+    return a == b
+  }
+}

@@ -1,0 +1,149 @@
+import Core
+import EventLoop
+import Glibc
+import Transfer
+
+/// Bytes as they come from the network: copied into buffers, which go to the disk when full, when the fetch ends, or when somebody is whole.
+extension SparseStore {
+  func slotBegan(_ slot: FetchSlot, _ validator: Validator, isWhole: Bool) -> Bool {
+    guard closed == nil, slots[slot.id] === slot else { return false }
+    if slot.probe != nil {
+      pin.judgeProbe(validator, generation: slot.generation)
+      return true
+    }
+    let hasBytes = plan.heldCount > 0 || slots.values.contains { $0.hasBegun && $0.generation < slot.generation }
+    switch pin.judge(validator, generation: slot.generation, hasBytes: hasBytes) {
+    case .same:
+      slot.hasBegun = true
+      act(plan.began(slot.id, isWhole: isWhole))
+      return slots[slot.id] === slot
+    case .changed: return false
+    case .compare:
+      act(plan.needsComparison(slot.id))
+      return false
+    }
+  }
+
+  func slotReceived(_ slot: FetchSlot, _ bytes: UnsafeRawBufferPointer, at offset: Int64) -> Bool {
+    guard closed == nil, slots[slot.id] === slot, !bytes.isEmpty else { return true }
+    if let probe = slot.probe {
+      let room = max(0, Int(slot.range.count) - probe.count)
+      slot.probe?.append(contentsOf: bytes.prefix(room))
+      return true
+    }
+    // Cut while it was on its way: the bytes beyond are another fetch's.
+    guard let fetch = plan.fetch(slot.id), offset >= fetch.start else { return true }
+    let end = min(offset + Int64(bytes.count), fetch.limit)
+    guard end > offset else { return true }
+    let pieces = plan.fresh(in: ByteRange(offset, end))
+    guard var spare = buffers(for: pieces, of: slot) else {
+      budget.starve(slot)
+      return false
+    }
+    for piece in pieces {
+      let low = Int(piece.start - offset)
+      append(UnsafeRawBufferPointer(rebasing: bytes[low..<low + Int(piece.count)]), at: piece.start, to: slot, &spare)
+    }
+    for buffer in spare { budget.buffers.put(buffer) }
+    plan.received(slot.id, upTo: end, now: now)
+    flushIfWaited(slot)
+    return true
+  }
+
+  /// The buffers that taking `pieces` will need beyond the one being filled; nil where there is no room for all of it.
+  private func buffers(for pieces: [ByteRange], of slot: FetchSlot) -> [UnsafeMutableRawPointer]? {
+    var end = slot.buffer == nil ? -1 : slot.buffered.end
+    var room = slot.buffer == nil ? 0 : Int64(BufferPool.bufferSize) - slot.buffered.count
+    var needed: Int64 = 0
+    for piece in pieces {
+      if piece.start != end { room = 0 }
+      let beyond = max(0, piece.count - room)
+      let more = (beyond + Int64(BufferPool.bufferSize) - 1) / Int64(BufferPool.bufferSize)
+      needed += more
+      room += more * Int64(BufferPool.bufferSize) - piece.count
+      end = piece.end
+    }
+    var taken: [UnsafeMutableRawPointer] = []
+    guard needed <= budget.buffers.room else { return nil }
+    while taken.count < needed {
+      guard let buffer = budget.buffers.take() else {
+        for buffer in taken { budget.buffers.put(buffer) }
+        return nil
+      }
+      taken.append(buffer)
+    }
+    return taken
+  }
+
+  private func append(_ bytes: UnsafeRawBufferPointer, at offset: Int64, to slot: FetchSlot, _ spare: inout [UnsafeMutableRawPointer]) {
+    var rest = bytes
+    var offset = offset
+    while !rest.isEmpty {
+      if slot.buffer != nil, slot.buffered.end != offset || slot.buffered.count == BufferPool.bufferSize { flush(slot) }
+      if slot.buffer == nil {
+        slot.buffer = spare.popLast()
+        slot.buffered = ByteRange(offset, offset)
+        slot.flushArrivals = -1
+      }
+      guard let buffer = slot.buffer else { preconditionFailure("a buffer less than was counted") }
+      let filled = Int(slot.buffered.count)
+      let count = min(rest.count, BufferPool.bufferSize - filled)
+      (buffer + filled).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: rest.prefix(count)).baseAddress ?? UnsafeRawPointer(buffer), byteCount: count)
+      rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+      offset += Int64(count)
+      slot.buffered.end = offset
+      if filled + count == BufferPool.bufferSize { flush(slot) }
+    }
+  }
+
+  /// Writes what there is where that makes somebody whole; else a buffer is worth filling first.
+  func flushIfWaited(_ slot: FetchSlot) {
+    guard slot.buffer != nil else { return }
+    if slot.flushArrivals != plan.waiters.arrivals {
+      slot.flushArrivals = plan.waiters.arrivals
+      slot.flushAt = plan.flushPoint(from: slot.buffered.start, to: slot.buffered.start + Int64(BufferPool.bufferSize))
+    }
+    if let point = slot.flushAt, slot.buffered.end >= point { flush(slot) }
+  }
+
+  func flushAll() { for slot in slots.values { flush(slot) } }
+
+  func slotEnded(_ slot: FetchSlot, _ error: TransferError?) {
+    guard slots.removeValue(forKey: slot.id) != nil else { return }
+    slot.fetch = nil
+    budget.ended(self, slot)
+    flush(slot)
+    if closed != nil {
+      budget.buffersFreed()
+      return
+    }
+    var error = error
+    if let bytes = slot.probe, error == nil {
+      if bytes.count < slot.range.count {
+        error = .short(received: Int64(bytes.count), expected: slot.range.count)
+      } else {
+        compare(bytes, slot.range)
+      }
+    }
+    act(plan.ended(slot.id, error: error, now: now))
+    budget.buffersFreed()
+  }
+
+  /// Compares what the new link brought with what is in the file.
+  private func compare(_ bytes: [UInt8], _ range: ByteRange) {
+    let descriptor = descriptor
+    writesBegan()
+    EventLoop.transfer.background {
+      var mine = [UInt8](repeating: 0, count: bytes.count)
+      let count = mine.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(range.start)) }
+      return count == bytes.count && mine == bytes
+    } then: { isEqual in
+      if self.closed == nil {
+        if isEqual { self.pin.comparedEqual() }
+        self.act(self.plan.compared(isEqual: isEqual))
+      }
+      self.writesEnded([], error: nil)
+    }
+  }
+}

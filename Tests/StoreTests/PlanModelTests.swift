@@ -1,0 +1,143 @@
+import Core
+import Testing
+import Transfer
+
+@testable import Store
+
+/// SplitMix64; the seed is printed with every failure.
+struct Seeded: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
+
+@Suite("Fetch plan: random histories")
+struct PlanModelTests {
+  /// Random readers, chunks, writes out of order, failures, lost writes, distrust and switching; then calm. In between no byte is in flight twice
+  /// and the counts are right; at the end every waiter was answered once and every byte is there.
+  @Test("whatever happens in whatever order, every waiter is answered once and every byte arrives", arguments: 0..<300)
+  func model(seed: Int) {
+    var random = Seeded(state: UInt64(seed))
+    let size = Int64.random(in: 1...(seed % 3 == 0 ? 300_000 : 40 << 20), using: &random)
+    let block: Int64 = [512, 4096, 65536, 262_144].randomElement(using: &random) ?? 4096
+    var bench = PlanBench(size: size, blockSize: block) {
+      $0.rangesPerFile = Int.random(in: 1...16, using: &random)
+      $0.seed = UInt64(seed + 1)
+      if seed % 2 == 0 {
+        $0.readAhead = 4096
+        $0.reach = 8192
+      }
+    }
+    var unwritten: [ByteRange] = []
+    var answered: [Int: Int] = [:]
+    var readers = 0
+    var isWholeOrigin = false
+    let canBeWhole = seed % 5 == 0
+
+    func note() {
+      for id in bench.woken { answered[id, default: 0] += 1 }
+      for id in bench.failed.keys { answered[id, default: 0] += 1 }
+      bench.woken = []
+      bench.failed = [:]
+      bench.check()
+    }
+    func receive(_ id: Int, _ count: Int64) {
+      guard let fetch = bench.plan.fetch(id), fetch.inFlight.count > 0 else { return }
+      let end = min(fetch.limit, fetch.position + count)
+      let pieces = bench.plan.fresh(in: ByteRange(fetch.position, end))
+      bench.plan.received(id, upTo: end, now: bench.now)
+      unwritten += pieces
+    }
+    func end(_ id: Int, _ error: TransferError?) {
+      bench.running[id] = nil
+      bench.act(bench.plan.ended(id, error: error, now: bench.now))
+    }
+    func write(_ index: Int) {
+      let range = unwritten.remove(at: index)
+      bench.act(bench.plan.written(range, now: bench.now).actions)
+    }
+    func settleProbe() {
+      guard let probe = bench.probes.popLast() else { return }
+      guard bench.running.removeValue(forKey: probe.id) != nil else { return }
+      bench.act(bench.plan.ended(probe.id, error: nil, now: bench.now))
+      bench.act(bench.plan.compared(isEqual: true))
+    }
+
+    for _ in 0..<400 {
+      switch Int.random(in: 0..<100, using: &random) {
+      case 0..<25:
+        let start = Int64.random(in: 0..<size, using: &random)
+        let end = min(size, start + Int64.random(in: 1...(1 << 20), using: &random))
+        readers = max(readers, bench.read(start, end))
+      case 25..<60:
+        if let id = bench.running.keys.sorted().randomElement(using: &random) {
+          if isWholeOrigin, let fetch = bench.plan.fetch(id), fetch.position == fetch.start {
+            bench.act(bench.plan.began(id, isWhole: true))
+          }
+          receive(id, Int64.random(in: 1...(4 << 20), using: &random))
+          if let fetch = bench.plan.fetch(id), fetch.inFlight.isEmpty { end(id, nil) }
+        }
+      case 60..<80: if !unwritten.isEmpty { write(Int.random(in: 0..<unwritten.count, using: &random)) }
+      case 80..<90:
+        let errors: [TransferError] = [
+          .unreachable("x"), .timedOut(phase: "body"), .short(received: 1, expected: 2), .status(403, retryAfter: nil),
+          .status(503, retryAfter: .seconds(1)), .wrongAnswer("x"), .status(500, retryAfter: nil), .status(400, retryAfter: nil),
+        ]
+        if let id = bench.running.keys.sorted().randomElement(using: &random), bench.plan.fetch(id) != nil {
+          end(id, errors.randomElement(using: &random))
+        }
+      case 90..<92: bench.act(bench.plan.setFilling(Bool.random(using: &random), now: bench.now))
+      case 92..<95: bench.pass(.milliseconds(Int.random(in: 1...3000, using: &random)))
+      case 95:
+        let start = Int64.random(in: 0..<size, using: &random)
+        _ = bench.plan.distrust(ByteRange(start, start + 1))
+        bench.act([])
+      case 96:
+        if !unwritten.isEmpty {
+          for range in unwritten { bench.plan.lost(range) }
+          unwritten = []
+          bench.act(bench.plan.writeFailed(.noSpace, "full", now: bench.now))
+        }
+      case 97:
+        if let fetch = bench.plan.fetches.randomElement(using: &random), fetch.position == fetch.start, bench.plan.comparison == nil {
+          bench.running[fetch.id] = nil
+          bench.act(bench.plan.needsComparison(fetch.id))
+          if bench.plan.hasNothingToCompare { bench.act(bench.plan.compared(isEqual: true)) }
+        }
+      case 98: bench.act(bench.plan.preempt())
+      default: if canBeWhole { isWholeOrigin = true }
+      }
+      note()
+    }
+
+    // Calm: everything asked for arrives.
+    bench.act(bench.plan.setFilling(true, now: bench.now))
+    readers = max(readers, bench.read(0, size))
+    var turns = 0
+    while !bench.plan.isComplete, turns < 20_000 {
+      turns += 1
+      settleProbe()
+      if let id = bench.running.keys.min() {
+        if bench.plan.isWholeOnly, let fetch = bench.plan.fetch(id), fetch.limit < size { bench.plan.isWholeOnly = false }
+        receive(id, 8 << 20)
+        if let fetch = bench.plan.fetch(id), fetch.inFlight.isEmpty { end(id, nil) }
+      } else {
+        bench.pass(.seconds(1))
+        if bench.plan.isHalted { readers = max(readers, bench.read(0, size)) }
+      }
+      while !unwritten.isEmpty { write(0) }
+      if bench.plan.comparison != nil, bench.plan.hasNothingToCompare { bench.act(bench.plan.compared(isEqual: true)) }
+      note()
+    }
+    note()
+    #expect(bench.plan.isComplete, "seed \(seed): \(bench.plan.presentCount) of \(size)")
+    #expect(bench.plan.waiters.isEmpty)
+    #expect(answered.count == readers && answered.values.allSatisfy { $0 == 1 }, "seed \(seed)")
+    #expect(bench.plan.extents.ranges == [ByteRange(0, size)])
+  }
+}
