@@ -144,6 +144,23 @@ struct BytesTests {
     }
   }
 
+  @Test("an alarm that rings a little early rings again")
+  func earlyAlarm() async throws {
+    try await World.run { world in
+      let item = try await world.stage("f1")
+      _ = try world.open(item, 1)
+      await settle()
+      world.close(1)
+      world.time.pass(.milliseconds(4999))
+      let alarm = try #require(world.alarms.all.first)
+      alarm.stop()
+      alarm.ring()
+      #expect(world.alarms.all.first?.due == world.time.now() + .milliseconds(1))
+      await world.alarms.pass(.milliseconds(1))
+      #expect(await world.stores.made[0].look { $0.isFilling } == false)
+    }
+  }
+
   @Test("unstaged while open, a file is read on until its last close; then lease, store and space go")
   func unstagedWhileOpen() async throws {
     try await World.run { world in
@@ -264,10 +281,16 @@ struct BytesTests {
       let volume = world.volume
       await expectError({ try await volume.stage("f1", recipient: "alice") }) { if case .failed = $0 { true } else { false } }
 
-      let removal = Task { @DispatchLoop in await volume.remove(forget: false) }
+      let progress = Progress()
+      let removal = Task { @DispatchLoop in
+        await volume.remove(forget: false)
+        progress.isOver = true
+      }
       await settle()
+      #expect(!progress.isOver && world.alarms.all.count == 1, "a file may come into being yet")
       world.stores.letGo()
       await removal.value
+      #expect(world.alarms.all.isEmpty)
       for store in world.stores.made { #expect(await store.look { $0.isClosed && $0.lateCalls == 0 }) }
       try await world.restart()
       #expect(try world.names() == items.map(\.id))
@@ -292,4 +315,10 @@ struct BytesTests {
       #expect(try world.names().isEmpty, "forgotten")
     }
   }
+}
+
+@DispatchLoop
+private final class Progress {
+  var isOver = false
+  nonisolated init() {}
 }

@@ -172,6 +172,25 @@ struct JournalTests {
     }
   }
 
+  @Test("a staging that could not be written down leaves its name free")
+  func nameIsFree() async throws {
+    try await World.run { world in
+      await world.volume.journal.close()
+      try SQLite(path: world.journalPath).run(
+        """
+        CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.file = 'f1' AND (SELECT count(*) FROM items) < 1
+        BEGIN SELECT RAISE(ABORT, 'refused'); END
+        """)
+      try await world.restart()
+      await expectError({ try await world.stage("f1") }) {
+        if case .failed(let sentence) = $0 { sentence.contains("refused") } else { false }
+      }
+      _ = try await world.stage("f2")
+      let item = try await world.stage("f1")
+      #expect(item.id == StableHash.hex("f1", "alice"))
+    }
+  }
+
   @Test("only our files of bytes are swept from the cache folder")
   func leftovers() throws {
     let folder = try World.temporaryFolder()
