@@ -62,8 +62,14 @@ final class Journal: Sendable {
 
   // MARK: Writing
 
-  /// Writes all changes, or none.
-  func write(_ changes: [JournalChange]) -> SQLiteError? {
+  /// Writes all parts as one transaction; where that fails, each as its own, so that none keeps the others out.
+  /// - Returns: for each part, why it could not be written; nothing of it was, then.
+  func write(_ parts: [[JournalChange]]) -> [SQLiteError?] {
+    guard write(Array(parts.joined())) != nil else { return parts.map { _ in nil } }
+    return parts.map { write($0) }
+  }
+
+  private func write(_ changes: [JournalChange]) -> SQLiteError? {
     connection.withLock { database in
       guard database != nil else { return SQLiteError(code: 0, message: "it is closed") }
       do throws(SQLiteError) {

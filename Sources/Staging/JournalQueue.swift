@@ -56,21 +56,24 @@ final class JournalQueue {
     isWriting = true
     let batch = waiting
     waiting = []
-    let changes = batch.flatMap(\.changes)
+    let parts = batch.map(\.changes)
     let journal = journal
-    EventLoop.dispatch.background({ journal.write(changes) }) { [self] error in finish(batch, error) }
+    EventLoop.dispatch.background({ journal.write(parts) }) { [self] errors in finish(batch, errors) }
   }
 
-  private func finish(_ batch: [Waiting], _ error: SQLiteError?) {
+  private func finish(_ batch: [Waiting], _ errors: [SQLiteError?]) {
     isWriting = false
-    if let error {
-      Log.error("journal.failed", ["path": journal.path, "error": error.message])
-      let again = batch.filter { $0.written == nil }.flatMap(\.changes)
-      // Not at once, which would only fail again: with the next change, or at the end.
-      if !again.isEmpty, whenIdle.isEmpty { waiting.insert(Waiting(changes: again), at: 0) }
+    var again: [Waiting] = []
+    for (part, error) in zip(batch, errors) {
+      if let error {
+        Log.error("journal.failed", ["path": journal.path, "error": error.message])
+        // Not at once, which would only fail again: with the next change. At the end it is given up.
+        if part.written == nil, whenIdle.isEmpty { again.append(part) }
+      }
+      part.written?(error)
     }
-    for item in batch { item.written?(error) }
-    // Carried changes alone do not start a batch.
-    if error == nil || waiting.contains(where: { $0.written != nil }) || !whenIdle.isEmpty { next() }
+    let hasMore = !waiting.isEmpty || !whenIdle.isEmpty
+    waiting = again + waiting
+    if hasMore { next() }
   }
 }

@@ -1,0 +1,50 @@
+import Core
+import Testing
+import Volume
+
+@testable import Staging
+
+/// `Tiles` with a clock and a list of what it asked for.
+struct Bench {
+  var tiles: Tiles
+  var seconds = 0.0
+  var asked: [TileAction] = []
+
+  init(maxTiles: Int = 0, afterUpload: StagedVolume.AfterUpload = .keep) {
+    tiles = Tiles(rules: Tiles.Rules(maxTiles: maxTiles, closeGrace: .seconds(5), afterUpload: afterUpload))
+  }
+
+  var time: Tiles.Time { Tiles.Time(now: Moment(nanoseconds: UInt64(seconds * 1e9)), wall: 1000) }
+
+  mutating func stage(_ fileID: String, size: Int64 = 100) -> TileEntry {
+    let entry = tiles.reserve(fileID: fileID, recipient: "r", name: FileName("\(fileID).mp4"), size: size, wall: 1000)
+    asked = tiles.stage(entry, order: tiles.drawOrder(), at: time)
+    return entry
+  }
+  mutating func show(_ entry: TileEntry) { asked = tiles.show(entry.seq, at: time) }
+  mutating func unstage(_ entry: TileEntry) { asked = tiles.unstage([entry.seq], at: time) }
+  mutating func open(_ entry: TileEntry, _ handle: UInt64) { asked = tiles.open(entry.file, handle: HandleID(handle)) }
+  mutating func close(_ handle: UInt64, read: Int64 = 0) {
+    asked = tiles.released(HandleID(handle), use: HandleUse(bytes: read, furthest: read), at: time)
+  }
+  mutating func pass(_ seconds: Double) {
+    self.seconds += seconds
+    asked = tiles.advance(to: time)
+  }
+  /// The store that was asked for last.
+  var asking: StoreGeneration? {
+    for case .makeStore(_, let generation) in asked { return generation }
+    return nil
+  }
+  /// Makes it.
+  mutating func made() throws -> StoreGeneration {
+    let generation = try #require(asking)
+    asked = tiles.storeMade(generation)
+    return generation
+  }
+  mutating func restore(_ entry: TileEntry, order: UInt64) -> Bool { tiles.restore(entry, order: order, now: time.now) }
+
+  /// [tileRef, openRef], nil for an item that is gone.
+  func refs(_ entry: TileEntry) -> [Int]? { tiles.tiles[entry.seq].map { [$0.tileRef, $0.openRef] } }
+  func isThere(_ entry: TileEntry) -> Bool { (try? tiles.lookup(FileName(entry.id), in: NodeID(2)).node) == entry.directory }
+}

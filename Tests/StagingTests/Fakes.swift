@@ -1,0 +1,272 @@
+import Core
+import EventLoop
+import MediaHub
+import Store
+import Synchronization
+import Testing
+import Transfer
+import Volume
+
+@testable import Staging
+
+/// Runs a test's body on the dispatch loop, with both loops started.
+func onDispatchLoop<T: Sendable>(_ body: @escaping @Sendable @DispatchLoop () async throws -> T) async throws -> T {
+  _ = loopsAreStarted
+  return try await Task { @DispatchLoop in try await body() }.value
+}
+private let loopsAreStarted: Void = EventLoop.start()
+
+/// Waits until what is under way on both loops has come to rest (but not for worker threads).
+@DispatchLoop
+func settle() async {
+  for _ in 0..<4 { await Task { @TransferLoop in }.value }
+}
+
+final class ManualTime: TimeSource {
+  private let state = Mutex<(now: UInt64, wall: Int64)>((1_000_000_000, 1_700_000_000_000_000_000))
+  func now() -> Moment { Moment(nanoseconds: state.withLock { $0.now }) }
+  func wallNanoseconds() -> Int64 { state.withLock { $0.wall } }
+  func pass(_ duration: Duration) {
+    state.withLock {
+      $0.now += UInt64(duration.nanoseconds)
+      $0.wall += duration.nanoseconds
+    }
+  }
+}
+
+/// Alarms that ring when the test's clock says so.
+@DispatchLoop
+final class ManualAlarms {
+  final class One: Alarm {
+    let ring: @DispatchLoop () -> Void
+    let alarms: ManualAlarms
+    var due: Moment?
+    init(_ alarms: ManualAlarms, _ ring: @escaping @DispatchLoop () -> Void) {
+      self.alarms = alarms
+      self.ring = ring
+    }
+    func start(after delay: Duration) {
+      due = alarms.time.now() + delay
+      if !alarms.all.contains(where: { $0 === self }) { alarms.all.append(self) }
+    }
+    func stop() {
+      due = nil
+      alarms.all.removeAll { $0 === self }
+    }
+  }
+
+  let time: ManualTime
+  var all: [One] = []
+  init(_ time: ManualTime) { self.time = time }
+
+  func pass(_ duration: Duration) async {
+    time.pass(duration)
+    while let next = all.first(where: { alarm in alarm.due.map { $0 <= time.now() } ?? false }) {
+      next.stop()
+      next.ring()
+    }
+    await settle()
+  }
+}
+
+struct FakeOrigin: Origin, Equatable {
+  var fileID: String
+  var size: Int64
+  var recipient: String
+  var isMinted: Bool
+  func link(replacing stale: Link?) async throws(TransferError) -> Link { throw .refused("a fake") }
+}
+
+final class FakeCatalogue: Catalogue {
+  struct State {
+    var files: [String: MediaHubOutput] = [:]
+    var jobs: [String: MediaHubJob] = [:]
+    var originError: MediaHubError?
+    var questions: [String] = []
+    var isHeld = false
+    var held: [CheckedContinuation<Void, Never>] = []
+  }
+  let state = Mutex(State())
+
+  func add(_ id: String, name: String? = nil, size: Int64 = 1 << 20) {
+    state.withLock { $0.files[id] = MediaHubOutput(fileId: id, name: name ?? "\(id).mp4", size: size, contentType: "video/mp4") }
+  }
+  var questions: [String] { state.withLock { $0.questions } }
+  /// Lets `origin` wait until it is let go.
+  func hold() { state.withLock { $0.isHeld = true } }
+  func letGo() {
+    let held = state.withLock { state in
+      defer { state.held = [] }
+      state.isHeld = false
+      return state.held
+    }
+    for continuation in held { continuation.resume() }
+  }
+
+  func file(_ id: String) async throws(MediaHubError) -> MediaHubOutput {
+    let found = state.withLock { state in
+      state.questions.append("file \(id)")
+      return state.files[id]
+    }
+    guard let found else { throw .notFound("no file \(id)") }
+    return found
+  }
+  func job(_ id: String) async throws(MediaHubError) -> MediaHubJob {
+    guard let found = state.withLock({ $0.jobs[id] }) else { throw .notFound("no job \(id)") }
+    return found
+  }
+  func origin(file: MediaHubOutput, recipient: String) async throws(MediaHubError) -> any Origin {
+    await withCheckedContinuation { continuation in
+      let isHeld = state.withLock { state in
+        state.questions.append("origin \(file.fileId) \(recipient)")
+        if state.isHeld { state.held.append(continuation) }
+        return state.isHeld
+      }
+      if !isHeld { continuation.resume() }
+    }
+    if let error = state.withLock({ $0.originError }) { throw error }
+    return FakeOrigin(fileID: file.fileId, size: file.size, recipient: recipient, isMinted: true)
+  }
+  func origin(fileID: String, size: Int64, recipient: String) -> any Origin {
+    FakeOrigin(fileID: fileID, size: size, recipient: recipient, isMinted: false)
+  }
+}
+
+@TransferLoop
+final class FakeStore: TileStore {
+  let name: String
+  let origin: FakeOrigin
+  var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)?
+  var onFailure: (@Sendable (String?) -> Void)?
+  var isFilling: Bool?
+  var distrusted: [ByteRange] = []
+  var waiting: [(ByteRange, @Sendable (Result<ByteRange, Errno>) -> Void)] = []
+  private(set) var isClosed = false
+  /// Calls that a store must not get any more.
+  private(set) var lateCalls = 0
+  nonisolated let present = Mutex<Int64>(0)
+  nonisolated var bytesPresent: Int64 { present.withLock { $0 } }
+
+  nonisolated init(name: String, origin: FakeOrigin) {
+    self.name = name
+    self.origin = origin
+  }
+  func read(_ range: ByteRange, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void) {
+    if isClosed { lateCalls += 1 }
+    waiting.append((range, reply))
+  }
+  func distrust(_ range: ByteRange) { distrusted.append(range) }
+  func setFilling(_ isFilling: Bool) {
+    if isClosed { lateCalls += 1 }
+    self.isFilling = isFilling
+  }
+  func close(error: Errno, done: @escaping @Sendable () -> Void) {
+    if isClosed { lateCalls += 1 }
+    isClosed = true
+    for (_, reply) in waiting { reply(.failure(error)) }
+    waiting = []
+    done()
+  }
+  func answerReads() {
+    for (range, reply) in waiting { reply(.success(range)) }
+    waiting = []
+  }
+}
+
+final class FakeStores: TileStoreMaker {
+  struct State {
+    var made: [FakeStore] = []
+    var error: SparseStore.Failure?
+    var isHeld = false
+    var held: [CheckedContinuation<Void, Never>] = []
+  }
+  let state = Mutex(State())
+  var made: [FakeStore] { state.withLock { $0.made } }
+  func hold() { state.withLock { $0.isHeld = true } }
+  func letGo() {
+    let held = state.withLock { state in
+      defer { state.held = [] }
+      state.isHeld = false
+      return state.held
+    }
+    for continuation in held { continuation.resume() }
+  }
+  @TransferLoop func make(name: String, origin: any Origin, blockSize: Int64) async throws(SparseStore.Failure) -> any TileStore {
+    await withCheckedContinuation { continuation in
+      let isHeld = state.withLock { state in
+        if state.isHeld { state.held.append(continuation) }
+        return state.isHeld
+      }
+      if !isHeld { continuation.resume() }
+    }
+    if let error = state.withLock({ $0.error }) { throw error }
+    guard let origin = origin as? FakeOrigin else { throw .failed(.io, "a strange origin") }
+    let store = FakeStore(name: name, origin: origin)
+    state.withLock { $0.made.append(store) }
+    return store
+  }
+}
+
+final class FakeLease: Lease {
+  let id: LeaseID
+  let node: NodeID
+  let name: String
+  let blockSize: Int64 = 65_536
+  let marks = Mutex<[String]>([])
+  init(id: LeaseID, node: NodeID, name: String) {
+    self.id = id
+    self.node = node
+    self.name = name
+  }
+  func mark(_ blocks: Range<Int>) { marks.withLock { $0.append("+\(blocks)") } }
+  func unmark(_ blocks: Range<Int>) { marks.withLock { $0.append("-\(blocks)") } }
+}
+
+/// What a mount would do, on order of the test where it takes time.
+@DispatchLoop
+final class FakeHost: VolumeHost {
+  var leases: [FakeLease] = []
+  var revoked: [LeaseID] = []
+  var isFull = false
+  var invalidated: [[NodeID]] = []
+  var uses: [HandleID: HandleUse] = [:]
+  /// Acknowledgements that wait while `isStuck`.
+  var isStuck = false
+  var owed: [@DispatchLoop () -> Void] = []
+  /// Called in the moment of an invalidation.
+  var onInvalidate: (([NodeID]) -> Void)?
+
+  func grantLease(node: NodeID, root: Int, name: String, length: Int64) -> (any Lease)? {
+    guard !isFull else { return nil }
+    let lease = FakeLease(id: LeaseID(UInt64(leases.count + 1)), node: node, name: name)
+    leases.append(lease)
+    return lease
+  }
+  func revoke(_ lease: any Lease, done: @escaping @DispatchLoop () -> Void) {
+    revoked.append(lease.id)
+    acknowledge(done)
+  }
+  func invalidateAttributes(of nodes: [NodeID]) { Issue.record("not the one that is waited for") }
+  func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
+    invalidated.append(nodes)
+    onInvalidate?(nodes)
+    acknowledge(done)
+  }
+  func invalidatePages(of node: NodeID, done: @escaping @DispatchLoop () -> Void) { acknowledge(done) }
+  func use(of handle: HandleID) -> HandleUse { uses[handle] ?? HandleUse() }
+
+  private func acknowledge(_ done: @escaping @DispatchLoop () -> Void) { if isStuck { owed.append(done) } else { done() } }
+  func getUnstuck() {
+    isStuck = false
+    let owed = owed
+    self.owed = []
+    for done in owed { done() }
+  }
+}
+
+/// Answers to `open` or `read`, in the order in which they came.
+final class Answers<Value: Sendable>: Sendable {
+  private let all = Mutex<[Result<Value, Errno>]>([])
+  var list: [Result<Value, Errno>] { all.withLock { $0 } }
+  var reply: @Sendable (Result<Value, Errno>) -> Void { { result in self.all.withLock { $0.append(result) } } }
+}

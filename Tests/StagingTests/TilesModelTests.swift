@@ -1,0 +1,316 @@
+import Core
+import Glibc
+import Testing
+import Volume
+
+@testable import Staging
+
+/// The rules of the two references once more, told as plainly as possible and without any state machine: what stands, who has it open, when
+/// it was closed last. Compared with `Tiles` after every step of random runs.
+private struct Model {
+  struct Item {
+    let entry: TileEntry
+    var isNamed = true
+    var handles: Set<UInt64> = []
+    /// When the last handle was closed; nil once the grace was dealt with.
+    var closed: Double?
+    var read: Int64 = 0
+    var furthest: Int64 = 0
+    var wasUsed = false
+    /// Bytes are there, made and not yet to be dropped.
+    var hasBytes = false
+  }
+
+  let rules: Tiles.Rules
+  var grace: Double { rules.closeGrace.seconds }
+  var items: [Item] = []
+  /// Sequence numbers of items with a tile, the oldest first.
+  var shown: [UInt64] = []
+
+  mutating func edit(_ seq: UInt64, _ body: (inout Item) -> Void) {
+    for index in items.indices where items[index].entry.seq == seq { body(&items[index]) }
+  }
+
+  mutating func show(_ seq: UInt64) {
+    shown.removeAll { $0 == seq }
+    shown.append(seq)
+    if rules.maxTiles > 0, shown.count > rules.maxTiles { shown.removeFirst(shown.count - rules.maxTiles) }
+  }
+
+  mutating func unstage(_ seq: UInt64) {
+    shown.removeAll { $0 == seq }
+    edit(seq) { $0.isNamed = false }
+  }
+
+  /// What time and the last event bring about by themselves.
+  mutating func settle(now: Double) {
+    for item in items where item.handles.isEmpty {
+      let isOver = item.closed.map { now >= $0 + grace } ?? true
+      let wasWhole = item.wasUsed && item.read >= item.entry.size && item.furthest >= item.entry.size
+      if !item.isNamed || (isOver && !shown.contains(item.entry.seq)) {
+        items.removeAll { $0.entry.seq == item.entry.seq }
+      } else if isOver, item.closed != nil {
+        edit(item.entry.seq) { $0.closed = nil }
+        if wasWhole, rules.afterUpload == .unstage {
+          shown.removeAll { $0 == item.entry.seq }
+          items.removeAll { $0.entry.seq == item.entry.seq }
+        } else if wasWhole, rules.afterUpload == .dropBytes, item.hasBytes {
+          edit(item.entry.seq) {
+            $0.hasBytes = false
+            $0.read = 0
+            $0.furthest = 0
+            $0.wasUsed = false
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Runs both, plays the world (stores that take their time or fail, a kernel that forgets late), and looks after what must never happen.
+private struct Walk {
+  var random: Random
+  var tiles: Tiles
+  var model: Model
+  var now = 0.0
+  var nextHandle: UInt64 = 1
+  var making: [(entry: TileEntry, generation: StoreGeneration)] = []
+  var forgetting: [StoreGeneration] = []
+  /// Stores whose bytes are on the disk, and whose they are.
+  var live: [StoreGeneration: UInt64] = [:]
+  var owed: Set<UInt64> = []
+  var readingFrom: [UInt64: StoreGeneration] = [:]
+  var usedNodes: Set<NodeID> = []
+  var usedGenerations: Set<StoreGeneration> = []
+  var listing: (cursor: UInt64, throughout: Set<UInt64>, seen: [UInt64])?
+  var journal: Set<UInt64> = []
+
+  init(seed: UInt64) {
+    random = Random(seed: seed)
+    var rules = Tiles.Rules()
+    rules.maxTiles = random.below(4)
+    rules.closeGrace = [.zero, .seconds(5)][random.below(2)]
+    rules.afterUpload = [.keep, .unstage, .dropBytes][random.below(3)]
+    tiles = Tiles(rules: rules)
+    model = Model(rules: rules)
+  }
+
+  var time: Tiles.Time { Tiles.Time(now: Moment(nanoseconds: UInt64(now * 1e9)), wall: Int64(now * 1e9) - 7) }
+
+  mutating func step() throws {
+    switch random.below(14) {
+    case 0, 1: stage()
+    case 2: if let item = pick() { unstage(item) }
+    case 3, 4, 5: if let item = pick() { open(item, node: item.entry.file) }
+    case 6: if let node = usedNodes.map(\.rawValue).sorted().randomElement(using: &random) { openDead(NodeID(node)) }
+    case 7, 8, 9: release()
+    case 10:
+      now += Double(random.below(8))
+      run(tiles.advance(to: time))
+    case 11: world()
+    case 12: world()
+    default: try listSome()
+    }
+    model.settle(now: now)
+    try compare()
+  }
+
+  mutating func pick() -> Model.Item? { model.items.randomElement(using: &random) }
+
+  // MARK: Events
+
+  mutating func stage() {
+    let which = random.below(5)
+    let fileID = "file\(which)"
+    let pair = TilePair(fileID: fileID, recipient: "r")
+    if let standing = model.items.first(where: { $0.isNamed && $0.entry.fileID == fileID }) {
+      #expect(tiles.standing(pair) == standing.entry.seq)
+      run(tiles.show(standing.entry.seq, at: time))
+      model.show(standing.entry.seq)
+      return
+    }
+    #expect(tiles.standing(pair) == nil)
+    let size = Int64(which == 4 ? 0 : 100)
+    let entry = tiles.reserve(fileID: fileID, recipient: "r", name: FileName("v"), size: size, wall: time.wall)
+    if random.below(6) == 0 { return tiles.cancel(entry) }
+    #expect(usedNodes.insert(entry.file).inserted && usedNodes.insert(entry.directory).inserted, "a node number was used again")
+    journal.insert(entry.seq)
+    run(tiles.stage(entry, order: tiles.drawOrder(), at: time))
+    model.items.append(Model.Item(entry: entry))
+    model.show(entry.seq)
+  }
+
+  mutating func unstage(_ item: Model.Item) {
+    if item.isNamed { journal.remove(item.entry.seq) }
+    run(tiles.unstage([item.entry.seq], at: time))
+    model.unstage(item.entry.seq)
+  }
+
+  mutating func open(_ item: Model.Item, node: NodeID) {
+    let handle = nextHandle
+    nextHandle += 1
+    owed.insert(handle)
+    model.edit(item.entry.seq) {
+      $0.handles.insert(handle)
+      $0.closed = nil
+    }
+    run(tiles.open(node, handle: HandleID(handle)))
+    if !item.isNamed || item.entry.size == 0 { #expect(!owed.contains(handle), "nothing to wait for") }
+    if random.below(8) == 0, let other = readingFrom.keys.sorted().randomElement(using: &random) {
+      // A successor of the shim asks again.
+      if let owner = model.items.first(where: { $0.handles.contains(other) }) {
+        let before = readingFrom[other]
+        owed.insert(other)
+        run(tiles.open(owner.entry.file, handle: HandleID(other)))
+        #expect(readingFrom[other] == before && !owed.contains(other))
+      }
+    }
+  }
+
+  /// A node of whatever ever was.
+  mutating func openDead(_ node: NodeID) {
+    guard !model.items.contains(where: { $0.entry.file == node }) else { return }
+    let handle = nextHandle
+    nextHandle += 1
+    owed.insert(handle)
+    run(tiles.open(node, handle: HandleID(handle)))
+    #expect(!owed.contains(handle) && readingFrom[handle] == nil)
+    run(tiles.released(HandleID(handle), use: HandleUse(), at: time))
+  }
+
+  mutating func release() {
+    guard let item = pick(), let handle = item.handles.sorted().randomElement(using: &random) else { return }
+    let use = [HandleUse(), HandleUse(bytes: 50, furthest: 100), HandleUse(bytes: 100, furthest: 100)][random.below(3)]
+    readingFrom[handle] = nil
+    model.edit(item.entry.seq) {
+      $0.handles.remove(handle)
+      $0.read += use.bytes
+      $0.furthest = max($0.furthest, use.furthest)
+      $0.wasUsed = true
+      if $0.handles.isEmpty { $0.closed = now }
+    }
+    // Model first: a grace of nothing ends within the event.
+    run(tiles.released(HandleID(handle), use: use, at: time))
+    #expect(!owed.contains(handle), "closed without an answer to its OPEN")
+    run(tiles.released(HandleID(handle), use: use, at: time))
+  }
+
+  /// Something that was asked of the world is done.
+  mutating func world() {
+    if random.below(2) == 0, !making.isEmpty {
+      let (entry, generation) = making.remove(at: random.below(making.count))
+      if random.below(5) == 0 { return run(tiles.storeFailed(generation, .noSpace)) }
+      live[generation] = entry.seq
+      model.edit(entry.seq) { $0.hasBytes = true }
+      run(tiles.storeMade(generation))
+    } else if !forgetting.isEmpty {
+      run(tiles.pagesForgotten(forgetting.remove(at: random.below(forgetting.count))))
+    }
+  }
+
+  mutating func run(_ actions: [TileAction]) {
+    for action in actions {
+      switch action {
+      case .makeStore(let entry, let generation):
+        #expect(usedGenerations.insert(generation).inserted)
+        #expect(live.values.allSatisfy { $0 != entry.seq }, "two stores of one item")
+        making.append((entry, generation))
+      case .closeStore(let generation):
+        #expect(live.removeValue(forKey: generation) != nil, "closed twice, or never made")
+        #expect(!readingFrom.values.contains(generation), "bytes went while they were read")
+      case .forgetPages(_, let generation): forgetting.append(generation)
+      case .answer(let handle, let answer):
+        #expect(owed.remove(handle.rawValue) != nil, "answered twice")
+        if case .store(let generation) = answer {
+          readingFrom[handle.rawValue] = generation
+          #expect(live[generation] == tiles.handles[handle], "a store of another item")
+        }
+      case .setFilling(let generation, _): #expect(live[generation] != nil)
+      case .journal(.remove(let seq)): journal.remove(seq)
+      case .invalidate, .journal, .gone: break
+      }
+    }
+  }
+
+  // MARK: Looking
+
+  mutating func listSome() throws {
+    let standing = Set(model.items.filter(\.isNamed).map(\.entry.seq))
+    var (cursor, throughout, seen) = listing ?? (0, standing, [])
+    var room = 1 + random.below(2)
+    var isAtEnd = true
+    try tiles.list(NodeID(2), after: cursor) { name, next, attributes in
+      guard room > 0 else {
+        isAtEnd = false
+        return false
+      }
+      room -= 1
+      cursor = next
+      seen.append((attributes.node.rawValue - 16) / 2)
+      return true
+    }
+    listing = (cursor, throughout, seen)
+    if isAtEnd {
+      #expect(Set(seen).count == seen.count, "listed twice")
+      #expect(throughout.isSubset(of: seen), "left out though it stood throughout")
+      listing = nil
+    }
+  }
+
+  mutating func compare() throws {
+    let expected = model.items.sorted { $0.entry.seq < $1.entry.seq }
+    let found = tiles.all
+    try #require(found.map(\.entry) == expected.map(\.entry))
+    for (tile, item) in zip(found, expected) {
+      let seq = item.entry.seq
+      #expect(tile.isNamed == item.isNamed)
+      #expect(tile.tileRef == (model.shown.contains(seq) ? 1 : 0))
+      #expect(tile.openRef == item.handles.count)
+      #expect(live.values.contains(seq) == item.hasBytes, "bytes of \(seq)")
+      let path = try? tiles.lookup(FileName(item.entry.id), in: NodeID(2)).node
+      if item.isNamed { #expect(path == item.entry.directory) } else { #expect(path != item.entry.directory) }
+      #expect(try tiles.attributes(of: item.entry.file) == item.entry.fileAttributes)
+    }
+    // Nothing is left of what is gone.
+    #expect(Set(live.values).isSubset(of: expected.map(\.entry.seq)))
+    #expect(journal == Set(expected.filter(\.isNamed).map(\.entry.seq)))
+    #expect(tiles.names.seqs == expected.filter(\.isNamed).map(\.entry.seq))
+    #expect(tiles.handles.count == expected.reduce(0) { $0 + $1.handles.count })
+    #expect(tiles.tilesShown == model.shown.count)
+    if let deadline = tiles.nextDeadline { #expect(deadline > time.now) }
+    let kept = listing?.throughout.intersection(expected.filter(\.isNamed).map(\.entry.seq))
+    if let kept { listing?.throughout = kept }
+  }
+
+  /// Everything is closed and unstaged, and the world does what it owes.
+  mutating func finish() throws {
+    while let item = model.items.first {
+      for handle in item.handles {
+        readingFrom[handle] = nil
+        run(tiles.released(HandleID(handle), use: HandleUse(), at: time))
+      }
+      model.edit(item.entry.seq) { $0.handles = [] }
+      unstage(item)
+      model.settle(now: now)
+    }
+    while let (entry, generation) = making.popLast() {
+      live[generation] = entry.seq
+      run(tiles.storeMade(generation))
+    }
+    while let generation = forgetting.popLast() { run(tiles.pagesForgotten(generation)) }
+    #expect(live.isEmpty && making.isEmpty && owed.isEmpty)
+    #expect(tiles.tiles.isEmpty && tiles.pairs.isEmpty && tiles.handles.isEmpty && tiles.pending.isEmpty && tiles.graces.isEmpty)
+    #expect(tiles.names.seqs.isEmpty && tiles.tilesShown == 0)
+  }
+}
+
+/// One seed to look at again, from the environment; else new ones each time.
+private let seeds: [UInt64] =
+  getenv("FSMVP_TEST_SEED").flatMap { UInt64(String(cString: $0)) }.map { [$0] } ?? (0..<40).map { _ in .random(in: 1 ... .max) }
+
+@Test("whatever people, browsers and disks do in whatever order, bytes go if and only if both references are 0", arguments: seeds)
+func randomWalk(seed: UInt64) throws {
+  var walk = Walk(seed: seed)
+  for _ in 0..<500 { try walk.step() }
+  try walk.finish()
+}

@@ -1,0 +1,108 @@
+import Core
+import Glibc
+import Testing
+import Volume
+
+@testable import Staging
+
+/// A staged volume with everything round it faked but its journal, which is a real file in a folder of its own.
+@DispatchLoop
+final class World {
+  let folder: String
+  let time = ManualTime()
+  let alarms: ManualAlarms
+  let catalogue = FakeCatalogue()
+  let stores = FakeStores()
+  let host = FakeHost()
+  private(set) var volume: StagedVolume
+  private let options: StagedVolume.Options
+  private let surroundings: Surroundings
+
+  private init(_ folder: String, _ change: (inout StagedVolume.Options) -> Void) async throws {
+    self.folder = folder
+    var options = StagedVolume.Options(mountpoint: "/mnt/films", stateFolder: folder)
+    change(&options)
+    self.options = options
+    let alarms = ManualAlarms(time)
+    self.alarms = alarms
+    surroundings = Surroundings(catalogue: catalogue, stores: stores, clock: time, alarm: { ManualAlarms.One(alarms, $0) })
+    volume = try await StagedVolume.open(options: options, surroundings: surroundings)
+    volume.attach(to: host)
+  }
+
+  /// Runs `body` with a world, and takes its folder away afterwards.
+  nonisolated static func run(
+    _ change: @escaping @Sendable (inout StagedVolume.Options) -> Void = { _ in },
+    _ body: @escaping @Sendable @DispatchLoop (World) async throws -> Void
+  ) async throws {
+    try await onDispatchLoop {
+      let folder = try temporaryFolder()
+      defer { remove(folder: folder) }
+      let world = try await World(folder, change)
+      do {
+        try await body(world)
+      } catch {
+        await world.volume.journal.close()
+        throw error
+      }
+      await world.volume.journal.close()
+    }
+  }
+
+  var journalPath: String { folder + "/staged.sqlite" }
+
+  /// As after a death: the journal is all that is left.
+  func restart() async throws {
+    await volume.journal.close()
+    volume = try await StagedVolume.open(options: options, surroundings: surroundings)
+    volume.attach(to: host)
+  }
+
+  func stage(_ file: String, _ recipient: String = "alice") async throws -> StagedItem {
+    if catalogue.state.withLock({ $0.files[file] == nil }) { catalogue.add(file) }
+    return try await volume.stage(file, recipient: recipient)
+  }
+
+  /// The attributes at the end of an item's path.
+  func look(_ item: StagedItem) throws -> Attributes {
+    var at = try volume.attributes(of: .root)
+    for name in item.path.utf8.dropFirst("/mnt/films/".utf8.count).split(separator: UInt8(ascii: "/")) {
+      at = try volume.lookup(FileName(name), in: at.node)
+    }
+    return at
+  }
+
+  func open(_ item: StagedItem, _ handle: UInt64) throws -> Answers<LeaseID?> {
+    let answers = Answers<LeaseID?>()
+    volume.open(try look(item).node, handle: HandleID(handle), reply: answers.reply)
+    return answers
+  }
+
+  func close(_ handle: UInt64, read: Int64 = 0) {
+    volume.released(NodeID(0), handle: HandleID(handle), use: HandleUse(bytes: read, furthest: read))
+  }
+
+  func row(_ item: StagedItem) -> StagedItem? { volume.items().first { $0.id == item.id } }
+
+  func names(in directory: NodeID = NodeID(2)) throws -> [String] {
+    var names: [String] = []
+    try volume.list(directory, after: 0) { name, _, _ in
+      names.append(name.description)
+      return true
+    }
+    return names
+  }
+
+  nonisolated static func temporaryFolder() throws -> String {
+    var template = Array("/tmp/fsmvp-staging-XXXXXX".utf8CString)
+    let isMade = template.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.flatMap { mkdtemp($0) } != nil }
+    try #require(isMade)
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  nonisolated static func remove(folder: String) {
+    rmdir(folder + "/staged.sqlite")
+    for name in ["", "-wal", "-shm", "-journal"] { unlink(folder + "/staged.sqlite" + name) }
+    rmdir(folder)
+  }
+}
