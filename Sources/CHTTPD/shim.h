@@ -1,2 +1,57 @@
 #pragma once
 #include <microhttpd.h>
+#include <sys/socket.h>
+
+/* libmicrohttpd takes its options as variadic arguments, which Swift does not import: each call that needs them has a typed inline here. */
+
+/* Zero or NULL leaves libmicrohttpd's default in place. */
+struct chttpd_options {
+	int listen_fd; /* bound and listening; libmicrohttpd closes it */
+	size_t stack_size;
+	size_t connection_memory;
+	unsigned int connection_limit;
+	unsigned int idle_seconds;
+	MHD_RequestCompletedCallback completed;
+	MHD_NotifyConnectionCallback connected;
+	void *context; /* of every callback, the handler's too */
+};
+
+/* A thread for every connection: callbacks may block. poll(), since a host with many descriptors is past what select() can watch. */
+static const unsigned int CHTTPD_THREAD_PER_CONNECTION =
+	MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
+
+static inline struct MHD_Daemon *chttpd_start(unsigned int flags, MHD_AccessHandlerCallback handler,
+					      const struct chttpd_options *options)
+{
+	struct MHD_OptionItem items[8];
+	unsigned int count = 0;
+
+	items[count++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, options->listen_fd, NULL};
+	if (options->stack_size)
+		items[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)options->stack_size, NULL};
+	if (options->connection_memory)
+		items[count++] =
+			(struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)options->connection_memory, NULL};
+	if (options->connection_limit)
+		items[count++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, options->connection_limit, NULL};
+	if (options->idle_seconds)
+		items[count++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, options->idle_seconds, NULL};
+	if (options->completed)
+		items[count++] =
+			(struct MHD_OptionItem){MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)options->completed, options->context};
+	if (options->connected)
+		items[count++] =
+			(struct MHD_OptionItem){MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)options->connected, options->context};
+	items[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+	return MHD_start_daemon(flags, 0, NULL, NULL, handler, options->context, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+}
+
+/* For socket() and socketpair(). Swift sees SOCK_STREAM in some compilations only, when two modules include its header. */
+static const int CHTTPD_STREAM = SOCK_STREAM | SOCK_CLOEXEC;
+
+/* The connection's socket; -1 where it has none. */
+static inline int chttpd_socket(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	return info ? info->connect_fd : -1;
+}

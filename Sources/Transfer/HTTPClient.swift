@@ -1,63 +1,166 @@
+import CCurl
 import Core
+import EventLoop
 
-/// A small request of an API: the whole answer is kept in memory.
-package struct HTTPRequest: Sendable {
-  package enum Method: String, Sendable { case get = "GET", post = "POST" }
-  package var method: Method
-  package var url: String
-  /// Sent as `Authorization: Bearer …`, to this URL's host only; redirects are never followed.
-  package var bearer: Redacted<String>?
-  /// Sent as application/x-www-form-urlencoded.
-  package var form: Redacted<String>?
-  package var totalTimeout: Duration
-
-  package init(
-    _ method: Method = .get, url: String, bearer: Redacted<String>? = nil, form: Redacted<String>? = nil, totalTimeout: Duration = .seconds(30)
-  ) {
-    self.method = method
-    self.url = url
-    self.bearer = bearer
-    self.form = form
-    self.totalTimeout = totalTimeout
-  }
-}
-
-package struct HTTPResponse: Sendable {
-  package var status: Int
-  /// The Location header, verbatim and maybe secret.
-  package var location: Redacted<String>?
-  package var contentType: String?
-  package var retryAfter: Duration?
-  /// At most 16 MiB; a longer one is an error.
-  package var body: [UInt8]
-}
-
-/// One ranged GET.
-package struct RangeRequest: Sendable {
-  package var link: Link
-  /// What to fetch; not empty, inside the object.
-  package var range: ByteRange
-  /// The object's length, which the answer must agree with.
-  package var size: Int64
-  package init(link: Link, range: ByteRange, size: Int64) {
-    self.link = link
-    self.range = range
-    self.size = size
-  }
-}
-
-/// Who gets the bytes of a ranged GET. All calls on the transfer loop.
+/// HTTP by libcurl on the transfer loop: small requests of an API, and ranges of large objects with back-pressure.
+///
+/// Connections are kept and reused, with everything libcurl holds for them, until nothing ran for `keepAlive`.
 @TransferLoop
-package protocol RangeSink: AnyObject {
-  /// The answer's head was validated: status 206 and Content-Range as asked (or 200 with the whole object for a range that begins at 0, `isWhole`),
-  /// identity encoding, not HTML or JSON, a length that fits.
-  /// - Returns: false to end the fetch here (the validator is not the one wanted); it ends with `.sourceChanged`.
-  func rangeBegan(_ fetch: RangeFetch, validator: Validator, isWhole: Bool) -> Bool
+package final class HTTPClient {
+  package struct Options: Sendable {
+    package var connectTimeout: Duration = .seconds(10)
+    package var headerTimeout: Duration = .seconds(30)
+    /// No byte for so long is a failure; how long a whole body takes is bounded by nothing.
+    package var idleTimeout: Duration = .seconds(30)
+    /// Ranges that are fetched at the same time, paused ones included; more of them wait for their turn. Small requests never wait.
+    package var maxConnections = 48
+    /// How long connections and buffers are kept with nothing to do.
+    package var keepAlive: Duration = .seconds(30)
+    package init() {}
+  }
 
-  /// The next bytes, from `offset` on, valid during the call; never beyond the request's range (or the object, if `isWhole`).
-  /// - Returns: false if there is no room: nothing of it was taken, the fetch is paused and the same bytes come again after `resume`.
-  func rangeReceived(_ fetch: RangeFetch, bytes: UnsafeRawBufferPointer, at offset: Int64) -> Bool
+  let options: Options
+  private let time: any TimeSource
+  private var multi: CurlMulti?
+  private var spare: [EasyHandle] = []
+  private var waiting: [RangeFetch] = []
+  private var ranges = 0
+  private var ticker: LoopTimer?
+  private var idle: LoopTimer?
 
-  /// The end, once. nil: everything up to the range's end (or to `stop(at:)`) was handed over.
-  func rangeEnded(_ fetch: RangeFetch, error: TransferError?)
+  /// - Parameter time: what the header and idle time-outs are measured by; libcurl measures the others itself.
+  package init(options: Options = Options(), time: any TimeSource = SystemClock()) {
+    self.options = options
+    self.time = time
+  }
+
+  isolated deinit {
+    // Nothing runs: what runs holds the client.
+    spare = []
+    multi?.close()
+  }
+
+  /// Sends the request and waits for the whole answer, of whatever status. Cancelling the task ends it with `.cancelled`.
+  package func perform(_ request: HTTPRequest) async throws(TransferError) -> HTTPResponse {
+    let exchange = SmallExchange(request, client: self)
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in exchange.begin { continuation.resume(returning: $0) } }
+    } onCancel: {
+      EventLoop.transfer.post { TransferLoop.assumeIsolated { exchange.cancel() } }
+    }
+    return try result.get()
+  }
+
+  /// Starts the GET; calls to the sink come later, never before this returns.
+  package func fetch(_ request: RangeRequest, sink: any RangeSink) -> RangeFetch {
+    let fetch = RangeFetch(request, sink: sink, client: self)
+    waiting.append(fetch)
+    beginWaiting()
+    return fetch
+  }
+
+  /// False once everything was given back, some time after the last request.
+  package var isHoldingConnections: Bool { multi != nil }
+
+  // MARK: For exchanges
+
+  func now() -> Moment { time.now() }
+  func wallSeconds() -> Int64 { time.wallNanoseconds() / 1_000_000_000 }
+
+  /// Runs `work` now, or when libcurl has returned from what it is doing.
+  func outside(_ work: @escaping () -> Void) {
+    if let multi { multi.outside(work) } else { work() }
+  }
+
+  /// Takes a handle for the exchange, has it set up and starts it. Not inside a callback of libcurl.
+  func start(_ exchange: any Exchange, _ setUp: (EasyHandle) throws(TransferError) -> Void) throws(TransferError) -> EasyHandle {
+    let multi = try openMulti()
+    let easy: EasyHandle
+    if let last = spare.popLast() { easy = last } else { easy = try EasyHandle() }
+    do throws(TransferError) {
+      try setUp(easy)
+      easy.exchange = exchange
+      try multi.add(easy)
+    } catch {
+      easy.reset()
+      throw error
+    }
+    idle?.stop()
+    startTicker()
+    return easy
+  }
+
+  func unpause(_ easy: EasyHandle) -> CURLcode { multi?.unpause(easy) ?? CURLE_OK }
+
+  /// The exchange is over; its handle, if it had one, becomes free as soon as libcurl allows.
+  func ended(_ exchange: any Exchange, _ easy: EasyHandle?) {
+    easy?.exchange = nil
+    if let fetch = exchange as? RangeFetch { release(fetch) }
+    guard let easy else { return }
+    outside { [self] in
+      multi?.remove(easy)
+      easy.reset()
+      if spare.count < options.maxConnections { spare.append(easy) }
+      if multi?.running.isEmpty ?? true { rest() }
+    }
+  }
+
+  // MARK: Turns
+
+  private func release(_ fetch: RangeFetch) {
+    if let index = waiting.firstIndex(where: { $0 === fetch }) {
+      waiting.remove(at: index)
+    } else {
+      ranges -= 1
+      beginWaiting()
+    }
+  }
+
+  /// Starts those whose turn it is, on the loop's next turn, so that nobody is called back before they know the fetch.
+  private func beginWaiting() {
+    while ranges < options.maxConnections, !waiting.isEmpty {
+      let fetch = waiting.removeFirst()
+      ranges += 1
+      EventLoop.transfer.post { TransferLoop.assumeIsolated { fetch.begin() } }
+    }
+  }
+
+  // MARK: Clocks
+
+  private func startTicker() {
+    guard ticker == nil else { return }
+    let shortest = min(options.headerTimeout, options.idleTimeout)
+    let period = max(.milliseconds(10), min(.seconds(1), shortest / 4))
+    ticker = try? LoopTimer(on: .transfer) { [weak self] in self?.tick() }
+    ticker?.start(after: period, every: period)
+  }
+
+  private func tick() {
+    let now = now()
+    for easy in multi.map({ Array($0.running.values) }) ?? [] { easy.exchange?.checkClock(now: now) }
+  }
+
+  /// Nothing runs: no more ticks, and after a while no more connections.
+  private func rest() {
+    ticker?.close()
+    ticker = nil
+    if idle == nil { idle = try? LoopTimer(on: .transfer) { [weak self] in self?.dropConnections() } }
+    idle?.start(after: options.keepAlive)
+  }
+
+  private func dropConnections() {
+    guard let multi, multi.running.isEmpty else { return }
+    spare = []
+    multi.close()
+    self.multi = nil
+    // Receive buffers and TLS state are megabytes that malloc would otherwise keep.
+    ccurl_return_memory()
+  }
+
+  private func openMulti() throws(TransferError) -> CurlMulti {
+    if let multi { return multi }
+    let made = try CurlMulti(connectionsKept: options.maxConnections)
+    multi = made
+    return made
+  }
 }

@@ -1,1 +1,4 @@
-print("stub")
+import Glibc
+import MediaHubSim
+
+exit(MediaHubSimProgram.run(Array(CommandLine.arguments.dropFirst())))

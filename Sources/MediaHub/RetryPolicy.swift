@@ -1,0 +1,28 @@
+import Core
+import Transfer
+
+/// Whether and when a small request is sent again. A pure value, one for each request; only for requests that may be sent twice.
+struct RetryPolicy {
+  private static let pauses: [Duration] = [.milliseconds(250), .seconds(1)]
+  /// Longer than somebody at a terminal waits for.
+  private static let patience = Duration.seconds(10)
+
+  private var tries = 0
+
+  /// The pause before the next try; nil: this outcome stands.
+  mutating func pause(after outcome: Result<HTTPResponse, TransferError>) -> Duration? {
+    var wait: Duration?
+    switch outcome {
+    case .success(let response):
+      guard response.status == 429 || response.status == 408 || (500...599).contains(response.status) else { return nil }
+      wait = response.retryAfter
+    case .failure(.unreachable), .failure(.short), .failure(.timedOut(phase: "connect")): break
+    // A request that ran into another time limit has used up the patience of whoever waits for it.
+    case .failure: return nil
+    }
+    guard tries < Self.pauses.count else { return nil }
+    defer { tries += 1 }
+    let pause = max(wait ?? .zero, Self.pauses[tries])
+    return pause <= Self.patience ? pause : nil
+  }
+}

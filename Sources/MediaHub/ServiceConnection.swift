@@ -1,0 +1,131 @@
+import Core
+import Telemetry
+import Transfer
+
+/// What sends a small request: `HTTPClient`, or a test's double.
+@TransferLoop
+package protocol RequestSender: AnyObject, Sendable {
+  func perform(_ request: HTTPRequest) async throws(TransferError) -> HTTPResponse
+}
+
+extension HTTPClient: RequestSender {}
+
+/// Requests to the service with a token: got, kept, replaced and tried again as needed.
+@TransferLoop
+final class ServiceConnection {
+  nonisolated let sentences: Sentences
+  private let base: String
+  private let options: MediaHubClient.Options
+  private let sender: any RequestSender
+  private let time: any TimeSource
+  private let pause: @Sendable (Duration) async -> Void
+  private var cache = TokenCache()
+  private var fetching: Task<Result<TokenCache.Token, MediaHubError>, Never>?
+
+  init(
+    _ options: MediaHubClient.Options, sender: any RequestSender, time: any TimeSource, pause: @escaping @Sendable (Duration) async -> Void
+  ) {
+    var base = options.base
+    while base.hasSuffix("/") { base.removeLast() }
+    self.base = base
+    self.options = options
+    self.sender = sender
+    self.time = time
+    self.pause = pause
+    sentences = Sentences(base: base)
+  }
+
+  /// `GET base + path`, with a token; a token that is refused is replaced once.
+  /// - Returns: the answer, of whatever status but those of tokens, overload and the service's own trouble.
+  func get(_ path: String, timeout: Duration = .seconds(30)) async throws(MediaHubError) -> (response: HTTPResponse, url: String) {
+    let url = base + path
+    var token = try await self.token()
+    var response = try await send(HTTPRequest(url: url, bearer: token.value, totalTimeout: timeout))
+    if response.status == 401 || response.status == 403 {
+      Log.info("mediahub.token.refused", ["status": response.status])
+      cache.discard(token)
+      token = try await self.token()
+      response = try await send(HTTPRequest(url: url, bearer: token.value, totalTimeout: timeout))
+    }
+    switch response.status {
+    case 401, 403, 408, 429, 500...599: throw sentences.refused(response.status)
+    default: return (response, url)
+    }
+  }
+
+  // MARK: The token
+
+  private func token() async throws(MediaHubError) -> TokenCache.Token {
+    switch cache.want(now: time.now()) {
+    case .use(let token): return token
+    case .join:
+      guard let fetching else { throw .unreachable("the request for a token of MediaHub was lost") }
+      return try await fetching.value.get()
+    case .fetch:
+      // A task of its own: one caller that gives up must not take the token from the others.
+      let task = Task { await self.fetchToken() }
+      fetching = task
+      return try await task.value.get()
+    }
+  }
+
+  private func fetchToken() async -> Result<TokenCache.Token, MediaHubError> {
+    defer { fetching = nil }
+    do throws(MediaHubError) {
+      let asked = time.now()
+      let record = try await requestToken()
+      Log.debug("mediahub.token", ["service": sentences.service, "lifetime": record.lifetime.map { "\($0)" } ?? "unknown"])
+      return .success(cache.fetched(record.token, lifetime: record.lifetime, asked: asked))
+    } catch {
+      cache.failed()
+      return .failure(error)
+    }
+  }
+
+  private func requestToken() async throws(MediaHubError) -> (token: Redacted<String>, lifetime: Int64?) {
+    let secret = options.clientSecret.reveal()
+    guard !options.clientID.isEmpty, !secret.isEmpty else {
+      throw .refused(
+        "MediaHub needs client_id and client_secret; set them in the config file or as FSMVP_CLIENT_ID and FSMVP_CLIENT_SECRET")
+    }
+    // The grant type is the service's own spelling, in the singular.
+    var form = PercentEncoding.query(["grant_type": "client_credential", "client_id": options.clientID, "client_secret": secret])
+    if let scope = options.scope, !scope.isEmpty { form += "&" + PercentEncoding.query(["scope": scope]) }
+    let response = try await send(HTTPRequest(.post, url: base + "/oauth2/token/", form: Redacted(form)))
+    switch response.status {
+    case 200: break
+    case 400, 401, 403:
+      throw .refused("MediaHub refused the credentials (\(response.status)); check client_id and client_secret")
+    default: throw sentences.refused(response.status)
+    }
+    // A header is made of it: nothing but visible ASCII.
+    guard let record = LenientJSON.object(TokenRecord.self, from: response.body), let token = record.token, !token.isEmpty,
+      token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
+    else { throw sentences.malformed("a token") }
+    return (Redacted(token), record.lifetime)
+  }
+
+  // MARK: One request
+
+  /// With retries; every request of this client may be sent twice.
+  private func send(_ request: HTTPRequest) async throws(MediaHubError) -> HTTPResponse {
+    var policy = RetryPolicy()
+    while true {
+      let outcome: Result<HTTPResponse, TransferError>
+      do throws(TransferError) {
+        outcome = .success(try await sender.perform(request))
+      } catch {
+        outcome = .failure(error)
+      }
+      guard !Task.isCancelled, let wait = policy.pause(after: outcome) else {
+        do throws(TransferError) {
+          return try outcome.get()
+        } catch {
+          throw sentences.failed(error)
+        }
+      }
+      Log.info("mediahub.retry", ["service": sentences.service, "request": StableHash.hex(request.url), "after": "\(wait)"])
+      await pause(wait)
+    }
+  }
+}

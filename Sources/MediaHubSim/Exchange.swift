@@ -1,0 +1,101 @@
+import CHTTPD
+import Core
+import Glibc
+
+/// What to answer a request with.
+struct Reply {
+  enum Body {
+    case bytes([UInt8])
+    case stream(BodyStream)
+    /// No answer at all: the connection ends, with a TCP reset where `reset` says so.
+    case none(reset: Bool)
+  }
+
+  var status: UInt32
+  var headers: [(String, String)] = []
+  var body: Body
+
+  static func json(_ status: UInt32, _ json: JSON) -> Reply {
+    Reply(status: status, headers: [("Content-Type", "application/json")], body: .bytes(Array(json.text.utf8)))
+  }
+
+  /// As MediaHub's API words a failure.
+  static func failure(_ status: UInt32, _ message: String) -> Reply {
+    json(status, ["error": ["code": .int(Int64(status)), "message": .string(message)]])
+  }
+
+  static func hangUp(reset: Bool) -> Reply { Reply(status: 0, body: .none(reset: reset)) }
+}
+
+/// One request, from its headers to its completion, and the way to its answer. Used by its connection's thread only.
+final class Exchange {
+  /// Ten thousand files in one body of `/_sim/file` are under 2 MiB.
+  private static let bodyLimit = 16 << 20
+
+  let method: String
+  /// Without the query, percent-decoded.
+  let path: String
+  private(set) var body: [UInt8] = []
+  private let connection: OpaquePointer
+
+  init(connection: OpaquePointer, method: String, path: String) {
+    (self.connection, self.method, self.path) = (connection, method, path)
+  }
+
+  var socket: Int32 { chttpd_socket(connection) }
+
+  func header(_ name: String) -> String? { MHD_lookup_connection_value(connection, .HEADER_KIND, name).map { String(cString: $0) } }
+  /// Decoded; a parameter without `=` is empty.
+  func query(_ name: String) -> String? {
+    MHD_lookup_connection_value(connection, .GET_ARGUMENT_KIND, name).map { String(cString: $0) }
+  }
+
+  func receive(_ part: UnsafeRawBufferPointer) -> Bool {
+    guard body.count + part.count <= Self.bodyLimit else { return false }
+    body.append(contentsOf: part)
+    return true
+  }
+
+  /// False closes the connection.
+  func send(_ reply: Reply, hub: Hub) -> Bool {
+    let made: OpaquePointer?
+    switch reply.body {
+    case .none(let reset):
+      if reset { resetConnection(socket) }
+      return false
+    case .bytes(let bytes):
+      made = bytes.withUnsafeBytes {
+        MHD_create_response_from_buffer($0.count, UnsafeMutableRawPointer(mutating: $0.baseAddress), .RESPMEM_MUST_COPY)
+      }
+    case .stream(let stream):
+      made = MHD_create_response_from_callback(
+        UInt64(stream.length), BodyStream.block, readBody, Unmanaged.passRetained(stream).toOpaque(), freeBody)
+    }
+    guard let made else { return false }
+    defer { MHD_destroy_response(made) }
+    for (name, value) in reply.headers { MHD_add_response_header(made, name, value) }
+    return MHD_queue_response(connection, reply.status, made) == .YES
+  }
+}
+
+/// Ends a connection with a TCP reset at once. libmicrohttpd closes in an orderly way whatever it is told, and SO_LINGER would let its
+/// shutdown() send the FIN first; "disconnecting" a stream socket makes Linux send the reset (tcp_disconnect).
+func resetConnection(_ descriptor: Int32) {
+  var nowhere = sockaddr()
+  nowhere.sa_family = sa_family_t(AF_UNSPEC)
+  connect(descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+}
+
+private func readBody(
+  _ context: UnsafeMutableRawPointer?, _ position: UInt64, _ buffer: UnsafeMutablePointer<CChar>?, _ count: Int
+) -> Int {
+  guard let context, let buffer else { return BodyStream.failed }
+  let target = UnsafeMutableRawBufferPointer(start: buffer, count: count)
+  return Unmanaged<BodyStream>.fromOpaque(context).takeUnretainedValue().read(at: Int64(position), into: target)
+}
+
+private func freeBody(_ context: UnsafeMutableRawPointer?) {
+  guard let context else { return }
+  let stream = Unmanaged<BodyStream>.fromOpaque(context).takeRetainedValue()
+  stream.finish()
+}

@@ -1,0 +1,52 @@
+/// What the simulator does to every answer, changeable while it runs.
+package struct Settings: Sendable {
+  /// Bytes a second over all storage connections together; 0 is unlimited.
+  package var rate: Int64 = 0
+  /// Bytes a second of each storage answer.
+  package var ratePerConnection: Int64 = 0
+  /// Before the headers of each storage answer.
+  package var firstByteDelay: Duration = .zero
+  /// Before the headers of each API answer.
+  package var apiDelay: Duration = .zero
+
+  /// How the token answer spells its lifetime; the real service uses a string, its documentation a number.
+  package enum LifetimeSpelling: String, Sendable { case string, number, absent }
+  package var expiresIn = LifetimeSpelling.string
+  package var tokenSeconds: Double = 7200
+  /// A file's `size` in API bodies, as a number, as 1.0, or as a string.
+  package enum NumberSpelling: String, Sendable { case number, float, string }
+  package var sizeSpelling = NumberSpelling.number
+
+  package var linkSeconds: Double = 3600
+  package var relativeLocation = false
+  /// Redirects within the storage before the bytes come.
+  package var storageHops = 0
+
+  package enum Validators: String, Sendable { case strong, weak, none }
+  package var etag = Validators.strong
+  package var lastModified = true
+
+  package init() {}
+
+  /// Takes over what the JSON names and leaves the rest.
+  mutating func merge(_ json: JSON) throws(SimulatorError) {
+    var fields = try Fields(json)
+    rate = try fields.bytes("rate") ?? rate
+    ratePerConnection = try fields.bytes("rate_per_connection") ?? ratePerConnection
+    firstByteDelay = try fields.take("first_byte_delay_ms", \.milliseconds) ?? firstByteDelay
+    apiDelay = try fields.take("api_delay_ms", \.milliseconds) ?? apiDelay
+    expiresIn = try fields.take("expires_in") { $0.string.flatMap(LifetimeSpelling.init) } ?? expiresIn
+    tokenSeconds = try fields.take("token_seconds", \.double) ?? tokenSeconds
+    sizeSpelling = try fields.take("size_spelling") { $0.string.flatMap(NumberSpelling.init) } ?? sizeSpelling
+    linkSeconds = try fields.take("link_seconds", \.double) ?? linkSeconds
+    relativeLocation = try fields.bool("relative_location") ?? relativeLocation
+    storageHops = try fields.take("storage_hops") { $0.int.map(Int.init) } ?? storageHops
+    etag = try fields.take("etag") { $0.string.flatMap(Validators.init) } ?? etag
+    lastModified = try fields.bool("last_modified") ?? lastModified
+    try fields.finish()
+  }
+}
+
+extension JSON {
+  var milliseconds: Duration? { double.flatMap { $0 >= 0 && $0 < 1e9 ? .microseconds(Int64($0 * 1000)) : nil } }
+}

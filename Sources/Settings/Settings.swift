@@ -1,0 +1,144 @@
+import Core
+
+/// The program's settings: defaults, overridden by the file, the environment and the command line, in this order. Each knows where its value
+/// came from.
+package struct Settings: Sendable {
+  /// Where a value came from.
+  package enum Source: Equatable, Sendable, CustomStringConvertible {
+    case builtIn
+    case file(path: String, line: Int)
+    case environment(String)
+    case flag(String)
+
+    package var description: String {
+      switch self {
+      case .builtIn: "default"
+      case .file(let path, let line): "\(path):\(line)"
+      case .environment(let name): "environment \(name)"
+      case .flag(let name): "flag \(name)"
+      }
+    }
+  }
+
+  /// One line of `fsmvp config`.
+  package struct Row: Equatable, Sendable {
+    package var key: String
+    /// As the file would have it; a secret is `‹redacted›`, nothing is "".
+    package var value: String
+    package var source: Source
+  }
+
+  package enum AfterUpload: String, Sendable, CaseIterable { case keep, unstage, dropBytes = "drop-bytes" }
+  package enum LogLevel: String, Sendable, CaseIterable { case debug, info, warning, error }
+
+  struct Entry: Sendable {
+    var value: SettingsValue
+    var source: Source
+  }
+
+  /// Every key has one.
+  var entries: [SettingsKey: Entry]
+  /// The file that was read, if there was one.
+  package internal(set) var configFile: String?
+  /// One sentence each, for the person who starts the program.
+  package internal(set) var warnings: [String] = []
+
+  // MARK: The service
+
+  /// Without trailing slash.
+  package var apiBase: String { text(.apiBase) }
+  /// Empty: not set. Without both there is the demo.
+  package var clientID: String { text(.clientID) }
+  package var clientSecret: Redacted<String> { Redacted(text(.clientSecret)) }
+  package var hasCredentials: Bool { !text(.clientID).isEmpty && !text(.clientSecret).isEmpty }
+  package var scope: String? { optional(.scope) }
+
+  // MARK: Folders, all absolute, none looked at or made here
+
+  package var mountpoint: String { text(.mountpoint) }
+  package var runtimeFolder: String { text(.runtimeDir) }
+  package var stateFolder: String { text(.stateDir) }
+  /// Where files of bytes go: `temp_dir` where it is set, whoever set it, else `cache_dir`.
+  package var bytesFolder: String { optional(.tempDir) ?? text(.cacheDir) }
+
+  // MARK: Staging and fetching
+
+  /// 0: no limit.
+  package var maxTiles: Int { count(.maxTiles) }
+  package var closeGrace: Duration { duration(.closeGrace) }
+  package var afterUpload: AfterUpload { AfterUpload(rawValue: text(.afterUpload)) ?? .keep }
+  /// Without progress for so long, readers that wait get an error.
+  package var stallTimeout: Duration { duration(.stallTimeout) }
+  package var maxRangesPerFile: Int { count(.maxRangesPerFile) }
+  package var maxRanges: Int { count(.maxRanges) }
+  /// Bytes are kept although nobody needs them; for looking at them.
+  package var skipsEviction: Bool { flag(.debugSkipEviction) }
+
+  // MARK: Processes
+
+  /// Threads of a shim that read /dev/fuse.
+  package var workers: Int { count(.workers) }
+  package var logLevel: LogLevel { LogLevel(rawValue: text(.logLevel)) ?? .info }
+
+  // MARK: Window mode
+
+  package var chunkSize: Int64 { bytes(.chunkSize) }
+  package var cacheSize: Int64 { bytes(.cacheSize) }
+  package var maxConcurrentRequests: Int { count(.maxConcurrentRequests) }
+
+  // MARK: Looking
+
+  package func source(of key: SettingsKey) -> Source { entries[key]?.source ?? .builtIn }
+
+  /// Every setting with its value as text and where it came from; no secret.
+  package func describe() -> [Row] {
+    SettingsKey.allCases.compactMap { key in
+      guard let entry = entries[key] else { return nil }
+      return Row(key: key.rawValue, value: shown(entry.value, key.rule), source: entry.source)
+    }
+  }
+
+  private func shown(_ value: SettingsValue, _ rule: SettingsRule) -> String {
+    switch value {
+    case .text(let text):
+      if case .secret = rule, !text.isEmpty { return Redacted(text).description }
+      return text
+    case .count(let number): return "\(number)"
+    case .bytes(let number): return ByteCount.format(number)
+    case .duration(let duration): return Durations.format(duration)
+    case .flag(let flag): return "\(flag)"
+    }
+  }
+
+  // MARK: Typed look-up; a key's rule made its value's case, so that the last resorts are never taken
+
+  private func text(_ key: SettingsKey) -> String {
+    if case .text(let text) = entries[key]?.value { return text }
+    return ""
+  }
+
+  private func optional(_ key: SettingsKey) -> String? {
+    let text = text(key)
+    return text.isEmpty ? nil : text
+  }
+
+  private func count(_ key: SettingsKey) -> Int {
+    if case .count(let number) = entries[key]?.value { return number }
+    return 1
+  }
+
+  private func bytes(_ key: SettingsKey) -> Int64 {
+    if case .bytes(let number) = entries[key]?.value { return number }
+    return 0
+  }
+
+  private func duration(_ key: SettingsKey) -> Duration {
+    if case .duration(let duration) = entries[key]?.value { return duration }
+    return .zero
+  }
+
+  private func flag(_ key: SettingsKey) -> Bool {
+    if case .flag(let flag) = entries[key]?.value { return flag }
+    return false
+  }
+}

@@ -1,0 +1,95 @@
+/// Every setting there is, as the file spells it; the order is that of `fsmvp config`.
+package enum SettingsKey: String, CaseIterable, Sendable {
+  case apiBase = "api_base"
+  case clientID = "client_id"
+  case clientSecret = "client_secret"
+  case scope
+  case mountpoint
+  case runtimeDir = "runtime_dir"
+  case stateDir = "state_dir"
+  case cacheDir = "cache_dir"
+  case tempDir = "temp_dir"
+  case fetchMode = "fetch_mode"
+  case maxTiles = "max_tiles"
+  case closeGrace = "close_grace"
+  case afterUpload = "after_upload"
+  case stallTimeout = "stall_timeout"
+  case maxRangesPerFile = "max_ranges_per_file"
+  case maxRanges = "max_ranges"
+  case workers
+  case logLevel = "log_level"
+  // Of the window mode, which this version lacks: accepted and checked, so that a configuration need not change with the version.
+  case chunkSize = "chunk_size"
+  case cacheSize = "cache_size"
+  case maxConcurrentRequests = "max_concurrent_requests"
+  // Of the service's first client. The App Nap one and the FSKit one mean something on macOS only.
+  case enableAppNap = "enable_app_nap"
+  case debugSkipEviction = "debug_skip_eviction"
+  case debugFSKitSingleThread = "debug_fskit_single_thread"
+
+  /// What its values must be like.
+  var rule: SettingsRule {
+    switch self {
+    case .apiBase: .address
+    case .clientID, .scope: .text
+    case .clientSecret: .secret
+    case .mountpoint, .runtimeDir, .stateDir, .cacheDir, .tempDir: .path
+    case .fetchMode: .choice(["temp-file", "range-lru"])
+    case .maxTiles: .count(0...100_000)
+    case .closeGrace: .duration(.zero ... .seconds(86_400))
+    case .afterUpload: .choice(["keep", "drop-bytes", "unstage"])
+    case .stallTimeout: .duration(.seconds(1) ... .seconds(86_400))
+    case .maxRangesPerFile: .count(1...16)
+    case .maxRanges: .count(1...32)
+    case .workers: .count(1...16)
+    case .logLevel: .choice(["debug", "info", "warning", "error"])
+    case .chunkSize: .bytes(4096...(256 << 20))
+    case .cacheSize: .bytes((64 << 10)...(1 << 40))
+    case .maxConcurrentRequests: .count(1...64)
+    case .enableAppNap, .debugSkipEviction, .debugFSKitSingleThread: .flag
+    }
+  }
+
+  /// The environment variable that overrides the file; most have none.
+  var variable: String? {
+    switch self {
+    case .apiBase: "FSMVP_API_BASE"
+    case .clientID: "FSMVP_CLIENT_ID"
+    case .clientSecret: "FSMVP_CLIENT_SECRET"
+    case .mountpoint: "FSMVP_MOUNTPOINT"
+    case .runtimeDir: "FSMVP_RUNTIME_DIR"
+    case .stateDir: "FSMVP_STATE_DIR"
+    case .cacheDir: "FSMVP_CACHE_DIR"
+    case .tempDir: "FSMVP_TEMP_DIR"
+    case .fetchMode: "FSMVP_FETCH_MODE"
+    case .logLevel: "FSMVP_LOG_LEVEL"
+    default: nil
+    }
+  }
+
+  var isMacOnly: Bool { self == .enableAppNap || self == .debugFSKitSingleThread }
+
+  func defaultValue(_ inputs: SettingsInputs) -> SettingsValue {
+    switch self {
+    case .apiBase: .text("https://api.xvid.com/v1")
+    case .clientID, .clientSecret, .scope, .tempDir: .text("")
+    case .mountpoint: .text(inputs.home == "/" ? "/FuseStream" : inputs.home + "/FuseStream")
+    case .runtimeDir: .text(inputs.runtimeFolder)
+    case .stateDir: .text(inputs.xdg("XDG_STATE_HOME", ".local/state"))
+    case .cacheDir: .text(inputs.xdg("XDG_CACHE_HOME", ".cache"))
+    case .fetchMode: .text("temp-file")
+    case .maxTiles: .count(0)
+    case .closeGrace: .duration(.seconds(5))
+    case .afterUpload: .text("keep")
+    case .stallTimeout: .duration(.seconds(60))
+    case .maxRangesPerFile: .count(16)
+    case .maxRanges: .count(32)
+    case .workers: .count(4)
+    case .logLevel: .text("info")
+    case .chunkSize: .bytes(4 << 20)
+    case .cacheSize: .bytes(32 << 20)
+    case .maxConcurrentRequests: .count(4)
+    case .enableAppNap, .debugSkipEviction, .debugFSKitSingleThread: .flag(false)
+    }
+  }
+}

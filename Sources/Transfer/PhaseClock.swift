@@ -1,0 +1,49 @@
+import Core
+
+/// Where a transfer is and since when nothing happened: what time-outs go by. A pure value.
+///
+/// The connect phase has no limit here: libcurl keeps that clock, which knows name look-up, TCP and TLS.
+struct PhaseClock: Equatable {
+  enum Phase: String { case connect, headers, body }
+
+  private(set) var phase = Phase.connect
+  private(set) var isPaused = false
+  private var since: Moment
+
+  init(now: Moment) { since = now }
+
+  /// The request goes out, of the first hop or of a later one.
+  mutating func requestBegan(now: Moment) {
+    phase = .headers
+    since = now
+  }
+
+  mutating func headEnded(now: Moment) {
+    phase = .body
+    since = now
+  }
+
+  /// A head that was not the last: libcurl goes on to another host.
+  mutating func redirected(now: Moment) {
+    phase = .connect
+    since = now
+  }
+
+  mutating func received(now: Moment) { since = now }
+  mutating func paused() { isPaused = true }
+
+  mutating func resumed(now: Moment) {
+    isPaused = false
+    since = now
+  }
+
+  /// The phase that has stood still for too long. A paused transfer waits for us, not for the server.
+  func expired(now: Moment, headers: Duration, idle: Duration) -> Phase? {
+    guard !isPaused else { return nil }
+    switch phase {
+    case .connect: return nil
+    case .headers: return now - since >= headers ? .headers : nil
+    case .body: return now - since >= idle ? .body : nil
+    }
+  }
+}

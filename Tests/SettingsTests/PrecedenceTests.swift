@@ -1,0 +1,138 @@
+import Testing
+
+@testable import Settings
+
+/// Defaults < file < environment < flags, for each combination.
+struct PrecedenceTests {
+  @Test("each level wins over those below it, and `source` names it")
+  func levels() throws {
+    let scratch = try Scratch()
+    let toml = "\nmountpoint = \"/file\"\n"
+    let variable = ["FSMVP_MOUNTPOINT": "/variable"]
+    let flag = ["mountpoint": "/flag"]
+    let file = Settings.Source.file(path: scratch.usual, line: 2)
+    let table: [(toml: String, environment: [String: String], flags: [String: String], value: String, source: Settings.Source)] = [
+      ("", [:], [:], scratch.home + "/FuseStream", .builtIn),
+      (toml, [:], [:], "/file", file),
+      ("", variable, [:], "/variable", .environment("FSMVP_MOUNTPOINT")),
+      (toml, variable, [:], "/variable", .environment("FSMVP_MOUNTPOINT")),
+      ("", [:], flag, "/flag", .flag("--mountpoint")),
+      (toml, variable, flag, "/flag", .flag("--mountpoint")),
+      (toml, ["FSMVP_MOUNTPOINT": ""], [:], "/file", file),
+      ("mountpoint = \"\"", [:], [:], scratch.home + "/FuseStream", .builtIn),
+    ]
+    for row in table {
+      let settings = try scratch.load(row.toml, row.environment, flags: row.flags)
+      #expect(settings.mountpoint == row.value)
+      #expect(settings.source(of: .mountpoint) == row.source)
+    }
+  }
+
+  @Test("every variable of the manual reaches its setting")
+  func variables() throws {
+    let scratch = try Scratch()
+    let settings = try Settings.load(
+      scratch.inputs([
+        "FSMVP_RUNTIME_DIR": "/r", "FSMVP_STATE_DIR": "/s", "FSMVP_CACHE_DIR": "/c", "FSMVP_MOUNTPOINT": "m", "FSMVP_TEMP_DIR": "~/t",
+        "FSMVP_API_BASE": "http://127.0.0.1:8080/v1//", "FSMVP_CLIENT_ID": "me", "FSMVP_CLIENT_SECRET": "hush",
+        "FSMVP_FETCH_MODE": "temp-file", "FSMVP_LOG_LEVEL": "debug",
+      ]))
+    #expect(settings.runtimeFolder == "/r")
+    #expect(settings.stateFolder == "/s")
+    #expect(settings.bytesFolder == scratch.home + "/t")
+    #expect(settings.mountpoint == "/work/m")
+    #expect(settings.apiBase == "http://127.0.0.1:8080/v1")
+    #expect(settings.clientID == "me")
+    #expect(settings.clientSecret.reveal() == "hush")
+    #expect(settings.hasCredentials)
+    #expect(settings.logLevel == .debug)
+  }
+
+  @Test("every key of the file is read")
+  func everyKey() throws {
+    let scratch = try Scratch()
+    let settings = try scratch.load(
+      """
+      api_base = "https://example.org/v1/"
+      client_id = "me"
+      client_secret = "hush"
+      scope = "mediahub_read,autograph"
+      mountpoint = "~/m"
+      runtime_dir = "/r"
+      state_dir = "/s"
+      cache_dir = "./c"
+      fetch_mode = "temp-file"
+      max_tiles = 1
+      close_grace = "500ms"
+      after_upload = "drop-bytes"
+      stall_timeout = 90
+      max_ranges_per_file = 2
+      max_ranges = 3
+      workers = 16
+      log_level = "warning"
+      chunk_size = 65536
+      cache_size = "64MiB"
+      max_concurrent_requests = 5
+      enable_app_nap = true
+      debug_skip_eviction = true
+      debug_fskit_single_thread = false
+      temp_dir = ""
+      """)
+    #expect(settings.apiBase == "https://example.org/v1")
+    #expect(settings.scope == "mediahub_read,autograph")
+    #expect(settings.mountpoint == scratch.home + "/m")
+    #expect((settings.runtimeFolder, settings.stateFolder) == ("/r", "/s"))
+    #expect(settings.bytesFolder == scratch.home + "/.fuse-stream-mvp/c")
+    #expect((settings.maxTiles, settings.maxRangesPerFile, settings.maxRanges, settings.workers) == (1, 2, 3, 16))
+    #expect((settings.closeGrace, settings.stallTimeout) == (.milliseconds(500), .seconds(90)))
+    #expect(settings.afterUpload == .dropBytes)
+    #expect(settings.logLevel == .warning)
+    #expect((settings.chunkSize, settings.cacheSize, settings.maxConcurrentRequests) == (65536, 64 << 20, 5))
+    #expect(settings.skipsEviction)
+    #expect(
+      settings.warnings == [
+        "\(scratch.usual):21:1: `enable_app_nap` works on macOS only and is ignored",
+        "\(scratch.usual):23:1: `debug_fskit_single_thread` works on macOS only and is ignored",
+      ])
+  }
+
+  @Test("temp_dir takes the place of the cache folder, whichever of the two was set where")
+  func tempDir() throws {
+    let scratch = try Scratch()
+    #expect(try scratch.load("cache_dir = \"/c\"").bytesFolder == "/c")
+    #expect(try scratch.load("temp_dir = \"/t\"", ["FSMVP_CACHE_DIR": "/c"]).bytesFolder == "/t")
+    #expect(try scratch.load("temp_dir = \"/t\"", ["FSMVP_CACHE_DIR": "/c", "FSMVP_TEMP_DIR": "/e"]).bytesFolder == "/e")
+  }
+
+  @Test("folders default to the XDG ones, and a relative XDG variable is ignored")
+  func folders() throws {
+    let scratch = try Scratch()
+    let bare = try Settings.load(scratch.inputs(["TMPDIR": "/var/tmp", "XDG_STATE_HOME": "relative"]))
+    #expect(bare.runtimeFolder == "/var/tmp/fsmvp-1234")
+    #expect(bare.stateFolder == scratch.home + "/.local/state/fsmvp")
+    #expect(bare.bytesFolder == scratch.home + "/.cache/fsmvp")
+    let xdg = try Settings.load(scratch.inputs(["XDG_RUNTIME_DIR": "/run/user/1", "XDG_STATE_HOME": "/s/", "XDG_CACHE_HOME": "/c"]))
+    #expect((xdg.runtimeFolder, xdg.stateFolder, xdg.bytesFolder) == ("/run/user/1/fsmvp", "/s/fsmvp", "/c/fsmvp"))
+  }
+
+  @Test("cache_size of at most 4096 counts chunks, with a warning; more, or with a unit, is bytes")
+  func chunks() throws {
+    let scratch = try Scratch()
+    let counted = try scratch.load("cache_size = 8\nchunk_size = \"1MiB\"")
+    #expect(counted.cacheSize == 8 << 20)
+    #expect(counted.warnings == ["\(scratch.usual):1:1: `cache_size` = 8 is read as 8 chunks of 1 MiB; write \"8MiB\""])
+    #expect(try scratch.load("cache_size = 4096\nchunk_size = \"256MiB\"").cacheSize == 1 << 40)
+    let bytes = try scratch.load("cache_size = 65536")
+    #expect(bytes.cacheSize == 65536 && bytes.warnings.isEmpty)
+    #expect(scratch.refusal("cache_size = 4097").hasPrefix("1:1: `cache_size` must be a size from 64 KiB to 1 TiB"))
+    #expect(scratch.refusal("cache_size = 0").hasPrefix("1:1: `cache_size` must be a size from 64 KiB to 1 TiB"))
+  }
+
+  @Test("the process's own inputs are absolute folders and its environment")
+  func process() {
+    let inputs = SettingsInputs.process(flags: ["mountpoint": "/m"], configFlag: "f")
+    #expect(inputs.home.hasPrefix("/") && inputs.workingFolder.hasPrefix("/"))
+    #expect(inputs.environment["PATH"] != nil)
+    #expect(inputs.flags == ["mountpoint": "/m"] && inputs.configFlag == "f")
+  }
+}

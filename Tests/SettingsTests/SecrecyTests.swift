@@ -1,0 +1,39 @@
+import Testing
+
+@testable import Settings
+
+/// The client's secret is in no text the program makes of its settings.
+struct SecrecyTests {
+  private let secret = "hUsh+/9=="
+
+  @Test("describe() has every key with its value and source, and never the secret")
+  func describe() throws {
+    let scratch = try Scratch()
+    let settings = try scratch.load("client_secret = \"\(secret)\"\nclose_grace = 90\nchunk_size = 65536", ["FSMVP_CLIENT_ID": "me"])
+    let rows = settings.describe()
+    #expect(rows.map(\.key) == SettingsKey.allCases.map(\.rawValue))
+    func row(_ key: String) -> Settings.Row? { rows.first { $0.key == key } }
+    #expect(row("client_secret") == .init(key: "client_secret", value: "‹redacted›", source: .file(path: scratch.usual, line: 1)))
+    #expect(row("client_id") == .init(key: "client_id", value: "me", source: .environment("FSMVP_CLIENT_ID")))
+    #expect(row("close_grace")?.value == "90s")
+    #expect(row("chunk_size")?.value == "64 KiB")
+    #expect(row("max_tiles") == .init(key: "max_tiles", value: "0", source: .builtIn))
+    #expect(row("close_grace")?.source.description == "\(scratch.usual):2")
+    #expect(!rows.map { "\($0)" }.joined().contains(secret))
+    #expect(try Scratch().load("").describe().first { $0.key == "client_secret" }?.value == "")
+  }
+
+  @Test(
+    "no refusal quotes a secret",
+    arguments: [
+      "client_secret = hUsh+/9==", "client_secret = \"hUsh+/9==", "client_secret = hUsh+/9==\nworkers = 1", "client_secret = 12hUsh+/9==",
+      "client_secret = truehUsh", "client_secret = infhUsh", "client_secret = 0xhUsh",
+      "client_secret = [\"hUsh+/9==\"]", "client_secret = \"hUsh+/9==\\n\"", "client_secret = \"hUsh+/9==\"\nclient_secret = \"hUsh+/9==\"",
+      "api_base = \"https://me:hUsh+/9==@host\"", "client_secret = \"hUsh+/9==\" x",
+    ])
+  func refusals(toml: String) throws {
+    let sentence = try Scratch().refusal(toml)
+    #expect(sentence.hasPrefix("1:") || sentence.hasPrefix("2:"))
+    #expect(!sentence.contains("hUsh") && !sentence.contains("9=="))
+  }
+}
