@@ -72,7 +72,7 @@ let package = Package(
     tests("StoreTests", ["Store", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
     tests("MediaHubTests", ["MediaHub", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
     tests("StagingTests", ["Staging", "Volume", "Store", "Transfer", "MediaHub", "EventLoop", "Core", "MediaHubSim", "Support"]),
-    tests("ControlAPITests", ["ControlAPI", "Core", "EventLoop"]),
+    tests("ControlAPITests", ["ControlAPI", "fsmvp", "Staging", "MediaHub", "EventLoop", "Core", "CLinux"]),
     tests("SettingsTests", ["Settings", "Core"]),
     tests("MediaHubSimTests", ["MediaHubSim", "Core"]),
     tests("ShimTests", ["CShim", "CWire"]),

@@ -1,0 +1,60 @@
+import FoundationEssentials
+
+/// A status and a JSON body: what goes back for a request.
+struct ControlAnswer: Sendable, Equatable {
+  var status: Int
+  var body: [UInt8]
+  /// Of a 405: the methods that would do.
+  var allow: [String] = []
+
+  init(status: Int, body: [UInt8]) {
+    self.status = status
+    self.body = body
+  }
+
+  init(_ error: ControlError) {
+    status = error.code.status
+    body = (try? ControlJSON.encode(ControlErrorBody(error))) ?? []
+  }
+}
+
+/// JSON as the API speaks it: keys sorted, so that the same answer is the same bytes; slashes as they are.
+package enum ControlJSON {
+  package static func encode(_ value: some Encodable) throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return Array(try encoder.encode(value))
+  }
+
+  package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+    try JSONDecoder().decode(type, from: Data(bytes))
+  }
+}
+
+/// The body of `POST /staged`.
+package struct StageRequest: Sendable, Equatable, Codable {
+  /// The id of a file, or of a job with exactly one output.
+  package var file: String
+  package var recipient: String
+
+  package init(file: String, recipient: String) {
+    self.file = file
+    self.recipient = recipient
+  }
+}
+
+/// The body of `POST /stop`; no body means no.
+package struct StopRequest: Sendable, Equatable, Codable {
+  /// Also drops the list of staged items.
+  package var forget: Bool?
+
+  package init(forget: Bool) { self.forget = forget }
+}
+
+/// The answer to `POST /stop`.
+package struct StopReply: Sendable, Equatable, Codable {
+  /// Whose end is the end of the stop.
+  package var pid: Int
+
+  package init(pid: Int) { self.pid = pid }
+}

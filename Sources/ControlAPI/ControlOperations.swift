@@ -1,0 +1,25 @@
+import Core
+import MediaHub
+import Staging
+
+/// What the control API can do, as its server asks for it: one method a route. The control plane implements it; tests have a fake.
+///
+/// A method may take its time (the connection is suspended meanwhile) but not the loop's. It throws `ControlError`, `StagingError` or
+/// `MediaHubError`; anything else becomes `failed`.
+@DispatchLoop
+package protocol ControlOperations: AnyObject {
+  func status() async throws -> ControlStatus
+  /// `start` counts from 0; `search` is never empty.
+  func jobs(search: String?, start: Int, limit: Int) async throws -> MediaHubPage
+  /// By order of staging.
+  func staged() async throws -> [StagedItem]
+  /// The id of a file, or of a job with exactly one output. Staged for the same recipient before: the standing item.
+  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem
+  func unstage(_ idOrPath: String) async throws -> StagedItem
+  /// What was unstaged.
+  func unstageAll() async throws -> [StagedItem]
+  func trace() async throws -> TraceReport
+  /// Begins to stop and returns; the server answers, and whoever stops the process closes it (`ControlServer.close`).
+  /// - Parameter forget: also drops the list of staged items.
+  func stop(forget: Bool) async throws
+}

@@ -1,0 +1,112 @@
+import ControlAPI
+
+/// What the command line asks for, its values checked.
+enum Command: Equatable {
+  struct JobsQuery: Equatable {
+    var search: String?
+    var start = 0
+    var limit = JobsPaging.defaultLimit
+    var isJSON = false
+  }
+
+  enum Unstaged: Equatable {
+    /// An id or a path, as given.
+    case item(String)
+    case all
+  }
+
+  case run(RunArguments)
+  case jobs(JobsQuery)
+  case stage(file: String, recipient: String, isJSON: Bool)
+  case staged(isJSON: Bool)
+  case unstage(Unstaged, isJSON: Bool)
+  case status(isJSON: Bool)
+  case trace(isJSON: Bool)
+  case stop(forget: Bool)
+  case config(isJSON: Bool)
+  case version
+  case help(Verb?)
+}
+
+/// A command and what goes for all of them.
+struct Invocation: Equatable {
+  /// `--config`, as given.
+  var config: String?
+  var command: Command
+
+  /// - Parameter words: the command line without the program's name.
+  init(arguments words: [String]) throws(CommandFailure) {
+    let arguments = try Arguments(words)
+    config = arguments.values["config"]
+    if let config, config.isEmpty { throw CommandFailure(.usage, "--config needs the path of a file") }
+    command = try Command(arguments)
+  }
+}
+
+extension Command {
+  init(_ arguments: Arguments) throws(CommandFailure) {
+    if arguments.switches.contains("help") {
+      self = .help(arguments.verb == .help ? nil : arguments.verb)
+      return
+    }
+    let isJSON = arguments.switches.contains("json")
+    switch arguments.verb {
+    case .run:
+      let mountpoint = arguments.values["mountpoint"]
+      if mountpoint == "" { throw CommandFailure(.usage, "--mountpoint needs the path of a folder") }
+      self = .run(
+        RunArguments(config: arguments.values["config"], mountpoint: mountpoint, isDemo: arguments.switches.contains("demo")))
+    case .jobs:
+      let search = arguments.values["search"] ?? ""
+      guard search.utf8.count <= 1024 else { throw CommandFailure(.usage, "--search takes at most 1024 bytes") }
+      self = .jobs(
+        JobsQuery(
+          search: search.isEmpty ? nil : search,
+          start: try Self.number("start", arguments, in: JobsPaging.starts, default: 0),
+          limit: try Self.number("limit", arguments, in: JobsPaging.limits, default: JobsPaging.defaultLimit),
+          isJSON: isJSON))
+    case .stage:
+      let file = arguments.positionals[0]
+      guard !file.isEmpty else { throw CommandFailure(.usage, "the file's id is empty; `fsmvp jobs` lists them") }
+      guard file.utf8.count <= 1024 else { throw CommandFailure(.usage, "this is too long for a file's id; `fsmvp jobs` lists them") }
+      guard let recipient = arguments.values["recipient"] else {
+        throw CommandFailure(.usage, "say who the file is for: fsmvp stage FILE_ID --recipient TAG")
+      }
+      guard !recipient.isEmpty else {
+        throw CommandFailure(.usage, "the recipient is empty; say who the file is for: fsmvp stage FILE_ID --recipient TAG")
+      }
+      guard recipient.utf8.count <= 4096 else { throw CommandFailure(.usage, "the recipient is too long") }
+      self = .stage(file: file, recipient: recipient, isJSON: isJSON)
+    case .staged: self = .staged(isJSON: isJSON)
+    case .unstage:
+      switch (arguments.positionals.first, arguments.switches.contains("all")) {
+      case (nil, true): self = .unstage(.all, isJSON: isJSON)
+      case (let item?, false) where !item.isEmpty: self = .unstage(.item(item), isJSON: isJSON)
+      case (_?, true): throw CommandFailure(.usage, "`fsmvp unstage` takes either an id or path, or --all, not both")
+      default: throw CommandFailure(.usage, "say what to unstage: fsmvp unstage ID|PATH, or fsmvp unstage --all")
+      }
+    case .status: self = .status(isJSON: isJSON)
+    case .trace: self = .trace(isJSON: isJSON)
+    case .stop: self = .stop(forget: arguments.switches.contains("forget"))
+    case .config: self = .config(isJSON: isJSON)
+    case .version: self = .version
+    case .help:
+      guard let word = arguments.positionals.first else {
+        self = .help(nil)
+        return
+      }
+      guard let verb = Verb(rawValue: word) else { throw Arguments.unknown(verb: word) }
+      self = .help(verb)
+    }
+  }
+
+  private static func number(
+    _ name: String, _ arguments: Arguments, in range: ClosedRange<Int>, default fallback: Int
+  ) throws(CommandFailure) -> Int {
+    guard let text = arguments.values[name] else { return fallback }
+    guard let value = Int(text), range.contains(value) else {
+      throw CommandFailure(.usage, "--\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), not “\(text)”")
+    }
+    return value
+  }
+}

@@ -1,0 +1,28 @@
+import Core
+
+/// "asking MediaHub… 3 s" on standard error while a person waits for longer than a second; nothing where no person looks.
+struct ProgressLine {
+  private let what: String
+  private let started: Moment
+  private let terminal: Terminal?
+  private var shown: Int64 = 0
+
+  init(_ what: String, terminal: Terminal = .standardError, since started: Moment = SystemClock().now()) {
+    self.what = what
+    self.started = started
+    self.terminal = terminal.isTerminal ? terminal : nil
+  }
+
+  /// Call it a few times a second.
+  mutating func tick(_ now: Moment) {
+    let seconds = (now - started).nanoseconds / 1_000_000_000
+    guard let terminal, seconds > shown else { return }
+    shown = seconds
+    terminal.write("\r\(what)… \(seconds) s\u{1b}[K")
+  }
+
+  /// Takes the line away again.
+  func clear() {
+    if shown > 0 { terminal?.write("\r\u{1b}[K") }
+  }
+}

@@ -1,0 +1,39 @@
+import ControlAPI
+import Core
+
+/// `fsmvp status`
+enum StatusVerb {
+  static func run(isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
+    let body = try client.send("GET", ["status"])
+    if isJSON { return try output.print(json: body) }
+    try output.print(text(try APIClient.decode(ControlStatus.self, from: body)))
+  }
+
+  static func text(_ status: ControlStatus) -> String {
+    let shim = status.shim.pid == 0 ? "none" : "pid \(status.shim.pid)"
+    let rows: [(String, String)] = [
+      ("control plane", "pid \(status.pid), version \(status.version), up \(time(status.uptimeSeconds))"),
+      ("shim", "\(shim), epoch \(status.shim.epoch), \(count(status.shim.restarts, "restart"))"),
+      ("mount", status.mount),
+      ("socket", status.socket),
+      ("staged", "\(count(status.staged, "item")), \(count(status.openHandles, "open handle"))"),
+      ("fetched", ByteCount.format(status.bytesFetched)),
+      ("given to kernel", "\(ByteCount.format(status.bytesServed)), read-ahead included"),
+      ("reads", "\(status.readsLeased) answered by the shim alone"),
+      ("requests", "\(status.requestsForwarded) forwarded, \(status.cancelled) cancelled, \(status.slotsFull) without a free slot"),
+    ]
+    let width = rows.map(\.0.count).max() ?? 0
+    return rows.map { $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + DisplayText.printable($0.1) + "\n" }.joined()
+  }
+
+  private static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+
+  static func time(_ seconds: Int) -> String {
+    switch seconds {
+    case ..<60: "\(seconds) s"
+    case ..<3600: "\(seconds / 60) min \(seconds % 60) s"
+    case ..<86_400: "\(seconds / 3600) h \(seconds % 3600 / 60) min"
+    default: "\(seconds / 86_400) d \(seconds % 86_400 / 3600) h"
+    }
+  }
+}

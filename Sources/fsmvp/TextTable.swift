@@ -1,0 +1,53 @@
+/// Rows under headings, columns aligned by display width.
+struct TextTable {
+  struct Column {
+    var heading: String
+    var isRightAligned = false
+    /// May be cut where the table is wider than the terminal. Ids and paths may not: they are there to be copied.
+    var isCuttable = false
+
+    static func text(_ heading: String, isCuttable: Bool = false) -> Column { Column(heading: heading, isCuttable: isCuttable) }
+    static func number(_ heading: String) -> Column { Column(heading: heading, isRightAligned: true) }
+  }
+
+  /// A column is not cut below this.
+  private static let narrowest = 8
+
+  let columns: [Column]
+  private var rows: [[String]] = []
+
+  init(_ columns: [Column]) { self.columns = columns }
+
+  /// As many cells as columns; what would steer a terminal or break the line is replaced.
+  mutating func add(_ cells: [String]) { rows.append(cells.map(DisplayText.printable)) }
+
+  /// - Parameter width: the terminal's columns; nil cuts nothing.
+  func render(width limit: Int?) -> String {
+    let lines = [columns.map(\.heading)] + rows
+    var widths = columns.indices.map { column in lines.map { DisplayText.width($0[column]) }.max() ?? 0 }
+    if let limit { shrink(&widths, to: limit) }
+    var text = ""
+    for line in lines {
+      var rendered = ""
+      for (index, column) in columns.enumerated() {
+        let cell = column.isCuttable ? DisplayText.cut(line[index], to: widths[index]) : line[index]
+        let padding = String(repeating: " ", count: max(0, widths[index] - DisplayText.width(cell)))
+        rendered += (index == 0 ? "" : "  ") + (column.isRightAligned ? padding + cell : cell + padding)
+      }
+      while rendered.last == " " { rendered.removeLast() }
+      text += rendered + "\n"
+    }
+    return text
+  }
+
+  /// Takes columns away from the widest that may be cut, until the table fits or none can give more.
+  private func shrink(_ widths: inout [Int], to limit: Int) {
+    var excess = widths.reduce(0, +) + 2 * (widths.count - 1) - limit
+    while excess > 0 {
+      let candidates = columns.indices.filter { columns[$0].isCuttable && widths[$0] > max(Self.narrowest, columns[$0].heading.count) }
+      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { return }
+      widths[widest] -= 1
+      excess -= 1
+    }
+  }
+}

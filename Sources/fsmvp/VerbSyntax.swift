@@ -1,0 +1,117 @@
+/// The verbs of the command line, in the order of the help.
+enum Verb: String, CaseIterable, Sendable {
+  case run, jobs, stage, staged, unstage, status, trace, stop, config, version, help
+}
+
+/// A flag as parser and help know it.
+struct FlagSyntax: Sendable {
+  /// Without dashes.
+  var name: String
+  /// How the help names its value; nil for a flag without one.
+  var value: String?
+  var summary: String
+  /// What stands where the flag is left out, for the help.
+  var fallback: String?
+}
+
+/// What a verb takes and what its help says: the one table behind both.
+struct VerbSyntax: Sendable {
+  var summary: String
+  /// How the help names the positional arguments.
+  var positionals: String = ""
+  /// How many there may be.
+  var arity: ClosedRange<Int> = 0...0
+  var flags: [FlagSyntax] = []
+  var details: [String] = []
+  var examples: [String] = []
+
+  static let config = FlagSyntax(
+    name: "config", value: "F", summary: "read this configuration file",
+    fallback: "$FSMVP_CONFIG, $XDG_CONFIG_HOME/fsmvp/config.toml, ~/.fuse-stream-mvp/config.toml")
+  static let help = FlagSyntax(name: "help", summary: "print this help")
+  static func json(_ what: String) -> FlagSyntax {
+    FlagSyntax(name: "json", summary: "print \(what) as JSON, for programs", fallback: "a table for people")
+  }
+}
+
+extension Verb {
+  var syntax: VerbSyntax {
+    switch self {
+    case .run:
+      VerbSyntax(
+        summary: "Run the control plane in the foreground: mount, serve, fetch",
+        flags: [
+          FlagSyntax(
+            name: "mountpoint", value: "D", summary: "mount here; the folder is made if it is missing",
+            fallback: "$FSMVP_MOUNTPOINT, `mountpoint` of the configuration, ~/FuseStream"),
+          FlagSyntax(
+            name: "demo", summary: "serve generated videos of an embedded MediaHub instead of the real one",
+            fallback: "only where no credentials are set"),
+        ],
+        details: [
+          "Prints one line `ready mount=PATH socket=PATH` on standard output when the mount is usable; the log goes to standard error.",
+          "SIGINT or SIGTERM unmounts, removes the temporary files and ends with code 0; a second signal detaches the mount and ends at once.",
+        ],
+        examples: ["fsmvp run --demo", "fsmvp run --config ~/mediahub.toml --mountpoint ~/Videos"])
+    case .jobs:
+      VerbSyntax(
+        summary: "List finished jobs of MediaHub and their files, newest first",
+        flags: [
+          FlagSyntax(name: "search", value: "T", summary: "only jobs whose name contains T", fallback: "all jobs"),
+          FlagSyntax(name: "start", value: "N", summary: "skip the first N jobs", fallback: "0"),
+          FlagSyntax(name: "limit", value: "N", summary: "list at most N jobs, 1 to 5000", fallback: "20"),
+          VerbSyntax.json(#"{"jobs","total","start","limit"}"#),
+        ],
+        examples: ["fsmvp jobs --search holiday", "fsmvp jobs --start 20"])
+    case .stage:
+      VerbSyntax(
+        summary: "Stage a file for a recipient and print its path on the mount",
+        positionals: "FILE_ID", arity: 1...1,
+        flags: [
+          FlagSyntax(name: "recipient", value: "TAG", summary: "who the file is for; required"),
+          FlagSyntax(name: "json", summary: "print the staged item as JSON, for programs", fallback: "the path alone"),
+        ],
+        details: [
+          "FILE_ID is the id of a file, or of a job with exactly one output (`fsmvp jobs` lists both).",
+          "Staging the same file for the same recipient again gives the same path.",
+        ],
+        examples: ["fsmvp stage 5f0c1e8f2d3a4b5c6d7e8f90 --recipient alice@example.com"])
+    case .staged:
+      VerbSyntax(
+        summary: "List what is staged",
+        flags: [VerbSyntax.json("an array of items")],
+        details: ["GIVEN TO KERNEL counts the bytes handed to the kernel, its read-ahead included: a reader may have got fewer."])
+    case .unstage:
+      VerbSyntax(
+        summary: "Take a staged item, or all, off the mount",
+        positionals: "ID|PATH", arity: 0...1,
+        flags: [
+          FlagSyntax(name: "all", summary: "unstage everything, instead of ID or PATH"),
+          FlagSyntax(name: "json", summary: "print what was unstaged as JSON, for programs", fallback: "a line an item"),
+        ],
+        details: ["Whoever has the file open reads on; its bytes go after the last close."],
+        examples: ["fsmvp unstage ~/FuseStream/Staged/3f2a/video.mp4", "fsmvp unstage --all"])
+    case .status:
+      VerbSyntax(
+        summary: "Show the control plane, its shim and their counters",
+        flags: [VerbSyntax.json(#"{"pid","shim","mount","uptimeSeconds",...counters}"#)])
+    case .trace:
+      VerbSyntax(
+        summary: "Show how long requests of the kernel took, by operation and segment",
+        flags: [VerbSyntax.json(#"{"ops":[{"op","segments":[...]}]}"#)])
+    case .stop:
+      VerbSyntax(
+        summary: "Stop the control plane: unmount, delete the fetched bytes",
+        flags: [
+          FlagSyntax(name: "forget", summary: "also drop the list of staged items", fallback: "the list is kept for the next start")
+        ],
+        details: ["Returns when the control plane has ended."])
+    case .config:
+      VerbSyntax(
+        summary: "Print every setting, its value and where it came from",
+        flags: [VerbSyntax.json("an array of settings")])
+    case .version: VerbSyntax(summary: "Print the version")
+    case .help: VerbSyntax(summary: "Print help, of a verb where one is given", positionals: "[VERB]", arity: 0...1)
+    }
+  }
+}

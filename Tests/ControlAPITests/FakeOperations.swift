@@ -1,0 +1,115 @@
+import Core
+import MediaHub
+import Staging
+
+@testable import ControlAPI
+
+/// Operations that answer from memory, throw what a test wants thrown, and can be held: an operation asked for while `isHeld` ends only
+/// with `release`.
+@DispatchLoop
+final class FakeOperations: ControlOperations {
+  var items: [StagedItem] = []
+  var page = MediaHubPage(jobs: [], total: 0, start: 0, limit: 20)
+  var thrown: (any Error)?
+  /// What was asked, in order.
+  private(set) var asked: [String] = []
+  var isHeld = false
+  private var held: [CheckedContinuation<Void, Never>] = []
+  private var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+
+  nonisolated init() {}
+
+  func set(_ change: @DispatchLoop @Sendable (FakeOperations) -> Void) { change(self) }
+
+  /// Comes back once `count` operations are held.
+  func held(_ count: Int) async {
+    guard held.count < count else { return }
+    await withCheckedContinuation { watchers.append((count, $0)) }
+  }
+
+  func release() {
+    isHeld = false
+    for continuation in held { continuation.resume() }
+    held = []
+  }
+
+  private func enter(_ what: String) async throws {
+    asked.append(what)
+    if isHeld {
+      await withCheckedContinuation { continuation in
+        held.append(continuation)
+        for watcher in watchers where watcher.count <= held.count { watcher.continuation.resume() }
+        watchers.removeAll { $0.count <= held.count }
+      }
+    }
+    if let thrown { throw thrown }
+  }
+
+  func status() async throws -> ControlStatus {
+    try await enter("status")
+    return .example
+  }
+
+  func jobs(search: String?, start: Int, limit: Int) async throws -> MediaHubPage {
+    try await enter("jobs \(search ?? "-") \(start) \(limit)")
+    return page
+  }
+
+  func staged() async throws -> [StagedItem] {
+    try await enter("staged")
+    return items
+  }
+
+  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem {
+    try await enter("stage \(fileOrJob) for \(recipient)")
+    return .example(id: fileOrJob, recipient: recipient)
+  }
+
+  func unstage(_ idOrPath: String) async throws -> StagedItem {
+    try await enter("unstage \(idOrPath)")
+    guard let item = items.first(where: { $0.id == idOrPath || $0.path == idOrPath }) else {
+      throw StagingError.noSuch("nothing is staged as \(idOrPath)")
+    }
+    return item
+  }
+
+  func unstageAll() async throws -> [StagedItem] {
+    try await enter("unstage all")
+    return items
+  }
+
+  func trace() async throws -> TraceReport {
+    try await enter("trace")
+    return .example
+  }
+
+  func stop(forget: Bool) async throws { try await enter("stop \(forget)") }
+}
+
+extension ControlStatus {
+  static let example = ControlStatus(
+    pid: 41, version: "9.9.9", shim: Shim(pid: 42, epoch: 3, restarts: 2), mount: "/mnt/x", socket: "/run/x/api.sock", uptimeSeconds: 3725,
+    staged: 1, openHandles: 2, bytesFetched: 1 << 30, bytesServed: 5, readsLeased: 6, requestsForwarded: 7, slotsFull: 8, cancelled: 9)
+}
+
+extension TraceReport {
+  static let example = TraceReport(ops: [
+    Operation(
+      op: "read",
+      segments: [
+        Segment(segment: "total", count: 12345, p50us: 12.34, p99us: 1500, maxus: 2_500_000),
+        Segment(segment: "fetched", count: 3, p50us: 0.5, p99us: 999.96, maxus: 1000),
+      ])
+  ])
+}
+
+extension StagedItem {
+  static func example(
+    id: String = "i1", name: String = "video.mp4", recipient: String = "alice", size: Int64 = 1000, bytesFetched: Int64 = 999,
+    failure: String? = nil
+  ) -> StagedItem {
+    StagedItem(
+      id: id, path: "/mnt/x/Staged/\(id)/\(name)", fileId: "f-\(id)", name: name, size: size, recipient: recipient,
+      state: failure == nil ? .ready : .failed, tileRef: 1, openRef: 0, bytesFetched: bytesFetched, bytesServed: 2048, failure: failure)
+  }
+}

@@ -1,0 +1,90 @@
+import CLinux
+import EventLoop
+import Glibc
+
+@testable import ControlAPI
+
+/// A server with fake operations in a folder of its own, for the length of a test.
+struct Harness {
+  let operations = FakeOperations()
+  let folder: String
+  let server: ControlServer
+  var socket: String { server.socket }
+
+  init(idleSeconds: UInt32 = 20) async throws {
+    EventLoop.start()
+    var template = Array("/tmp/fsmvp-api-XXXXXX".utf8CString)
+    folder = template.withUnsafeMutableBufferPointer { $0.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "" }
+    server = try await ControlServer(socket: folder + "/api.sock", operations: operations, idleSeconds: idleSeconds)
+  }
+
+  func close() async {
+    await operations.release()
+    await server.close()
+    unlink(socket)
+    rmdir(folder)
+  }
+}
+
+/// Bytes to a socket and back, without an HTTP library that would refuse to send what a test wants sent.
+final class RawClient {
+  struct Reply: Equatable {
+    var status: Int
+    var head: String
+    var body: String
+  }
+
+  private let descriptor: Int32
+
+  init?(_ socket: String) {
+    descriptor = clinux_connect(socket)
+    guard descriptor >= 0 else { return nil }
+    // A server that never answers fails the test instead of standing it still.
+    var limit = timeval(tv_sec: 30, tv_usec: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+  }
+
+  deinit { close(descriptor) }
+
+  @discardableResult func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+  @discardableResult func send(_ bytes: [UInt8]) -> Bool {
+    var done = 0
+    while done < bytes.count {
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done, Int32(MSG_NOSIGNAL))
+      }
+      if count <= 0 { return false }
+      done += count
+    }
+    return true
+  }
+
+  func request(_ method: String, _ target: String, body: String? = nil) {
+    let length = body.map { "Content-Length: \($0.utf8.count)\r\n" } ?? ""
+    send("\(method) \(target) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\(length)\r\n\(body ?? "")")
+  }
+
+  /// Everything up to the end of the connection; nil where nothing came.
+  func reply() -> Reply? {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let count = recv(descriptor, &buffer, buffer.count, 0)
+      if count <= 0 { break }
+      bytes.append(contentsOf: buffer[..<count])
+    }
+    let text = String(decoding: bytes, as: UTF8.self)
+    let marks = Array("\r\n\r\n".utf8)
+    guard let end = bytes.indices.first(where: { bytes[$0...].starts(with: marks) }) else { return nil }
+    let head = String(decoding: bytes[..<end], as: UTF8.self)
+    guard text.hasPrefix("HTTP/1.1 "), let status = Int(text.dropFirst(9).prefix(3)) else { return nil }
+    return Reply(status: status, head: head, body: String(decoding: bytes[(end + 4)...], as: UTF8.self))
+  }
+
+  static func ask(_ socket: String, _ method: String, _ target: String, body: String? = nil) -> Reply? {
+    guard let client = RawClient(socket) else { return nil }
+    client.request(method, target, body: body)
+    return client.reply()
+  }
+}
