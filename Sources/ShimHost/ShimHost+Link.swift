@@ -31,9 +31,12 @@ extension ShimHost: VolumeHost {
     }
   }
 
-  package func invalidateAttributes(of nodes: [NodeID]) {
+  package func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
     publishStatistics()
-    for node in nodes { say(.invalidateAttributes(node: node.rawValue)) }
+    guard let last = nodes.last else { return done() }
+    for node in nodes.dropLast() { say(.invalidateAttributes(node: node.rawValue)) }
+    // Orders are carried out one after the other, so the last one's end is the end of all.
+    say(.invalidateAttributes(node: last.rawValue), done: done)
   }
 
   package func invalidatePages(of node: NodeID, done: @escaping @DispatchLoop () -> Void) {

@@ -83,10 +83,8 @@ package protocol VolumeHost: AnyObject {
   /// Ends a lease. The file has been unlinked or is about to be; `done` comes once the shim has let go of it, and only then its space counts as free.
   func revoke(_ lease: any Lease, done: @escaping @DispatchLoop () -> Void)
 
-  /// Makes the kernel ask again for the attributes (and so, for a directory, the entries) of these nodes. Call after the change is visible to lookups.
-  func invalidateAttributes(of nodes: [NodeID])
-
-  /// The same; `done` comes once the kernel has forgotten, which a stopped or dying shim can put off without end.
+  /// Makes the kernel ask again for the attributes (and so, for a directory, the entries) of these nodes. Call after the change is visible to
+  /// lookups. `done` comes once the kernel has forgotten, which a stopped or dying shim can put off without end.
   func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void)
 
   /// Makes the kernel forget a file's cached pages; `done` comes once it has.
@@ -94,12 +92,4 @@ package protocol VolumeHost: AnyObject {
 
   /// What has gone through an open handle so far.
   func use(of handle: HandleID) -> HandleUse
-}
-
-extension VolumeHost {
-  /// For hosts that have no kernel behind them to wait for.
-  package func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
-    invalidateAttributes(of: nodes)
-    done()
-  }
 }

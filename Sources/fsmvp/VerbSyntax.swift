@@ -45,8 +45,10 @@ extension Verb {
             name: "mountpoint", value: "D", summary: "mount here; the folder is made if it is missing",
             fallback: "$FSMVP_MOUNTPOINT, `mountpoint` of the configuration, ~/FuseStream"),
           FlagSyntax(
-            name: "demo", summary: "serve generated videos of an embedded MediaHub instead of the real one",
-            fallback: "only where no credentials are set"),
+            name: "demo", summary: "serve generated videos of an embedded MediaHub instead of the real one", fallback: "off"),
+          FlagSyntax(
+            name: "demo-without-credentials", summary: "the same, but only where no credentials are set; `make run` says so",
+            fallback: "off"),
         ],
         details: [
           "Prints one line `ready mount=PATH socket=PATH` on standard output when the mount is usable; the log goes to standard error.",

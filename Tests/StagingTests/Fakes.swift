@@ -246,7 +246,6 @@ final class FakeHost: VolumeHost {
     revoked.append(lease.id)
     acknowledge(done)
   }
-  func invalidateAttributes(of nodes: [NodeID]) { Issue.record("not the one that is waited for") }
   func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
     invalidated.append(nodes)
     onInvalidate?(nodes)
