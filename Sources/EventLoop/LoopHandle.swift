@@ -1,4 +1,5 @@
 import CUV
+import Glibc
 
 /// A libuv handle that lives until libuv has closed it, and the Swift object its callbacks belong to. The base of timers, polls, signals, pipes.
 /// Used on the loop's thread only. `close()` ends the callbacks; forgetting the object does the same.
@@ -11,9 +12,15 @@ package class LoopHandle<Handle> {
     loop.preconditionOnLoop()
     self.loop = loop
     raw = .allocate(capacity: 1)
+    memset(raw, 0, MemoryLayout<Handle>.size)
     let status = initialize(raw)
     guard status == 0 else {
-      raw.deallocate()
+      // uv_spawn fails after it has put the handle into the loop's list: freed there, it would corrupt its neighbours.
+      if base.pointee.loop == nil {
+        raw.deallocate()
+      } else {
+        uv_close(base) { @Sendable handle in UnsafeMutableRawPointer(handle)?.deallocate() }
+      }
       throw LoopError(code: status)
     }
     isOpen = true
