@@ -39,6 +39,7 @@ package final class SparseStore {
   /// What is received is thrown away: the file cannot be written.
   private var isDiscarding = false
   private var jobs = 0
+  private var writeFailures = 0
 
   private let folder: CacheFolder
   private let origin: any Origin
@@ -265,13 +266,17 @@ package final class SparseStore {
     guard let deadline = plan.deadline(now), armed.map({ deadline < $0 }) ?? true else { return }
     if timer == nil {
       timer = try? LoopTimer(on: EventLoop.transfer) { [weak self] in
-        guard let self else { return }
-        armed = nil
-        act(plan.tick(self.now, isBusy: jobs > 0 || budget.isStarved(self)))
+        self?.armed = nil
+        self?.tick()
       }
     }
     armed = deadline
     timer?.start(after: max(.milliseconds(1), deadline - now))
+  }
+
+  func tick() {
+    guard closed == nil else { return }
+    act(plan.tick(now, isBusy: jobs > 0 || budget.isStarved(self)))
   }
 
   // MARK: Connections, from the budget
@@ -307,14 +312,18 @@ package final class SparseStore {
     budget.writer.add(.init(store: self, buffer: buffer, range: range), isUrgent: slot.isDemand || plan.isWaited(for: range))
   }
 
-  func writesBegan() { jobs += 1 }
+  /// Returns which burst of write failures it is after.
+  func writesBegan() -> Int {
+    jobs += 1
+    return writeFailures
+  }
 
-  func writesEnded(_ batch: [FileWriter.Chunk], error: Errno?) {
+  func writesEnded(_ batch: [FileWriter.Chunk], burst: Int, error: Errno?) {
     jobs -= 1
     for chunk in batch { budget.buffers.put(chunk.buffer) }
     if closed == nil, let first = batch.first, let last = batch.last {
       let range = ByteRange(first.range.start, last.range.end)
-      if let error { writeFailed(range, error) } else { written(range) }
+      if let error { writeFailed(range, error, isNew: burst == writeFailures) } else { written(range) }
     }
     budget.buffersFreed()
     removeIfIdle()
@@ -327,9 +336,12 @@ package final class SparseStore {
     act(actions)
   }
 
-  private func writeFailed(_ range: ByteRange, _ error: Errno) {
-    isDiscarding = true
+  private func writeFailed(_ range: ByteRange, _ error: Errno, isNew: Bool) {
     plan.lost(range)
+    // One that was under way when another failed says nothing new to those who came since.
+    guard isNew else { return act([]) }
+    writeFailures += 1
+    isDiscarding = true
     for chunk in budget.writer.withdraw(self) {
       plan.lost(chunk.range)
       budget.buffers.put(chunk.buffer)
