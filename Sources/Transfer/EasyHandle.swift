@@ -57,7 +57,8 @@ final class EasyHandle {
     set(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: connectTimeout.milliseconds))
     set(CURLOPT_TCP_NODELAY, 1)
     set(CURLOPT_TCP_KEEPALIVE, 1)
-    set(CURLOPT_BUFFERSIZE, Self.receiveBuffer)
+    // Refused where a buffer is left from before; that is no reason to fail.
+    _ = ccurl_set_long(raw, CURLOPT_BUFFERSIZE, Self.receiveBuffer)
     set(CURLOPT_MAXAGE_CONN, 60)
     codes.append(ccurl_set_error_buffer(raw, message))
     codes.append(

@@ -93,14 +93,15 @@ package final class HTTPClient {
   func unpause(_ easy: EasyHandle) -> CURLcode { multi?.unpause(easy) ?? CURLE_OK }
 
   /// The exchange is over; its handle, if it had one, becomes free as soon as libcurl allows.
-  func ended(_ exchange: any Exchange, _ easy: EasyHandle?) {
+  /// - Parameter isClean: it ended well. After a failure libcurl 7.88 may leave things behind that a reset does not clear; such handles go.
+  func ended(_ exchange: any Exchange, _ easy: EasyHandle?, isClean: Bool) {
     easy?.exchange = nil
     if let fetch = exchange as? RangeFetch { release(fetch) }
     guard let easy else { return }
     outside { [self] in
       multi?.remove(easy)
       easy.reset()
-      if spare.count < options.maxConnections { spare.append(easy) }
+      if isClean, spare.count < options.maxConnections { spare.append(easy) }
       if multi?.running.isEmpty ?? true { rest() }
     }
   }

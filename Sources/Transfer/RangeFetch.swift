@@ -94,7 +94,7 @@ package final class RangeFetch {
     sink = nil
     let handle = easy
     easy = nil
-    client.ended(self, handle)
+    client.ended(self, handle, isClean: error == nil)
     listener?.rangeEnded(self, error: error)
   }
 

@@ -58,7 +58,7 @@ final class SmallExchange {
     isEnded = true
     let handle = easy
     easy = nil
-    client.ended(self, handle)
+    if case .success = result { client.ended(self, handle, isClean: true) } else { client.ended(self, handle, isClean: false) }
     let done = done
     self.done = nil
     done?(result)

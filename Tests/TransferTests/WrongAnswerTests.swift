@@ -285,6 +285,26 @@ struct WrongAnswerTests {
     #expect(!text.isEmpty && !text.contains("s3cr3t"))
   }
 
+  @Test("a name that is not found fails that fetch and none after it")
+  @TransferLoop func unknownName() async {
+    let client = HTTPClient()
+    let server = ScriptedServer.file(size: size)
+    // A label of more than 63 characters: no name server is asked.
+    let nowhere = "https://" + String(repeating: "a", count: 70) + ".invalid/?signature=s3cr3t"
+    for _ in 0..<3 {
+      let failed = RecordingSink()
+      _ = client.fetch(RangeRequest(link: Link(url: Redacted(nowhere), generation: 1), range: range, size: size), sink: failed)
+      guard case .unreachable(let text) = await failed.ended() else {
+        Issue.record("\(failed.ends)")
+        return
+      }
+      #expect(text.hasPrefix("Could not resolve host") && !text.contains("s3cr3t"))
+      let sink = RecordingSink()
+      _ = client.fetch(server.request(range, size: size), sink: sink)
+      #expect(await sink.ended() == nil)
+    }
+  }
+
   @Test("a body that stands still times out, with what came handed over")
   @TransferLoop func bodyStalls() async {
     let outcome = await outcome(untilTimeoutIn: .body, received: 40) { _ in
