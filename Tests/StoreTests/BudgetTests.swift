@@ -26,9 +26,9 @@ private final class FakeTransfers {
       slot.ended(error)
     }
     /// Hands over the first `count` bytes.
-    func deliver(_ count: Int) {
-      _ = slot.began(validator: Validator(etag: "\"1\""), isWhole: false)
-      let bytes = [UInt8](repeating: 7, count: count)
+    func deliver(_ count: Int, of byte: UInt8 = 7, isWhole: Bool = false) {
+      _ = slot.began(validator: Validator(etag: "\"1\""), isWhole: isWhole)
+      let bytes = [UInt8](repeating: byte, count: count)
       _ = bytes.withUnsafeBytes { slot.received($0, at: request.range.start) }
     }
   }
@@ -102,6 +102,24 @@ struct BudgetTests {
     transfers.open[0].end(nil)
     #expect(transfers.open.map(\.request.range.start).contains(7 << 20))
     for store in stores { await store.closed() }
+    #expect(budget.isUnused)
+  }
+
+  @Test("bytes that are in the file are not written again when the whole object comes again")
+  @TransferLoop func neverTwice() async throws {
+    let (budget, transfers, stores) = try await make(1, rangesInAll: 2)
+    budget.adjust = { $0.backoff = .milliseconds(1) }
+    let answered = Gathering(count: 2)
+    stores[0].read(ByteRange(0, 1000)) { _ in answered.arrive() }
+    await settle { transfers.open.count == 1 }
+    transfers.open[0].deliver(1000, of: 1, isWhole: true)
+    stores[0].read(ByteRange(0, 3000)) { _ in answered.arrive() }
+    transfers.open[0].end(.short(received: 1000, expected: 100 << 20))
+    await settle { transfers.open.count == 1 }
+    transfers.open[0].deliver(3000, of: 2, isWhole: true)
+    await answered.all()
+    #expect(scratch.read("b0", ByteRange(0, 3000)) == [UInt8](repeating: 1, count: 1000) + [UInt8](repeating: 2, count: 2000))
+    await stores[0].closed()
     #expect(budget.isUnused)
   }
 
