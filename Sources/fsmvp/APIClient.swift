@@ -90,8 +90,9 @@ struct APIClient {
         var running: Int32 = 0
         guard curl_multi_perform(multi, &running) == CURLM_OK else { throw CommandFailure(.failed, "libcurl cannot be used") }
         var code = CURLE_OK
-        while let easy = ccurl_local_finished(multi, &code) {
-          if OpaquePointer(easy) == transfer.easy { return transfer.outcome(code) }
+        var finished: UnsafeMutableRawPointer?
+        while ccurl_next_finished(multi, &finished, &code) {
+          if let finished, OpaquePointer(finished) == transfer.easy { return transfer.outcome(code) }
           if code == CURLE_OK { sign = SystemClock().now() }
           endProbe()
         }
