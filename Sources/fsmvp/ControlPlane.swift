@@ -118,7 +118,9 @@ final class ControlPlane {
 
   private func takeSignals() {
     for number in [SIGINT, SIGTERM] {
-      if let signal = try? LoopSignal(number, on: .dispatch, arrived: { [weak self] in DispatchLoop.assumeIsolated { self?.interrupted() } }) {
+      if let signal = try? LoopSignal(
+        number, on: .dispatch, arrived: { [weak self] in DispatchLoop.assumeIsolated { self?.interrupted() } })
+      {
         signals.append(signal)
       }
     }
@@ -198,7 +200,9 @@ extension ControlPlane: ControlOperations {
 
   func staged() async throws -> [StagedItem] { volume?.items() ?? [] }
 
-  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem { try await standing().stage(fileOrJob, recipient: recipient) }
+  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem {
+    try await standing().stage(fileOrJob, recipient: recipient)
+  }
 
   func unstage(_ idOrPath: String) async throws -> StagedItem { try await standing().unstage(idOrPath) }
 

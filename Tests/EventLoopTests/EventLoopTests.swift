@@ -116,7 +116,9 @@ struct EventLoopTests {
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       EventLoop.dispatch.post {
         DispatchLoop.assumeIsolated {
-          Echo.start(ours) { told.withLock { $0 += Array("end".utf8) } } received: { bytes in
+          Echo.start(ours) {
+            told.withLock { $0 += Array("end".utf8) }
+          } received: { bytes in
             told.withLock { $0 += bytes }
           }
           continuation.resume()
