@@ -18,28 +18,35 @@ final class FakeOperations: ControlOperations {
   private var waiting: [CheckedContinuation<Void, Never>] = []
   private var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
 
+  /// From then on nobody waits here.
+  private var isReleased = false
   private var sightings: [(what: String, times: Int, continuation: CheckedContinuation<Void, Never>)] = []
 
   nonisolated init() {}
 
   func set(_ change: @DispatchLoop @Sendable (FakeOperations) -> Void) { change(self) }
 
-  /// Comes back once `count` operations are held.
+  /// Comes back once `count` operations are held, or with `release`.
   func held(_ count: Int) async {
-    guard waiting.count < count else { return }
+    guard waiting.count < count, !isReleased else { return }
     await withCheckedContinuation { watchers.append((count, $0)) }
   }
 
-  /// Comes back once `what` was asked for `times` times.
+  /// Comes back once `what` was asked for `times` times, or with `release`.
   func seen(_ what: String, times: Int) async {
-    guard asked.filter({ $0 == what }).count < times else { return }
+    guard asked.filter({ $0 == what }).count < times, !isReleased else { return }
     await withCheckedContinuation { sightings.append((what, times, $0)) }
   }
 
   func release() {
     held = nil
+    isReleased = true
+    for watcher in watchers { watcher.continuation.resume() }
+    watchers = []
     for continuation in waiting { continuation.resume() }
     waiting = []
+    for sighting in sightings { sighting.continuation.resume() }
+    sightings = []
   }
 
   private func enter(_ what: String) async throws {
