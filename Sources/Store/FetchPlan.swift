@@ -26,6 +26,8 @@ struct FetchPlan {
     var retryAfterLimit = Duration.seconds(60)
     /// Wrong answers (HTML, a wrong Content-Range) in a row before it is believed to be final.
     var wrongAnswerLimit = 4
+    /// New links tried in a row without a byte of progress; a link that was just minted and is refused thrice is refused for good.
+    var linkLimit = 3
     /// Whole-object fetches in a row that brought nothing new before it is believed to be final.
     var wholeLimit = 6
     /// Bytes compared before those of another link are mixed in.

@@ -45,7 +45,8 @@ final class ControlPlane {
     do {
       var options = StagedVolume.Options(mountpoint: settings.mountpoint, stateFolder: folders.state)
       options.maxTiles = settings.maxTiles
-      options.closeGrace = settings.closeGrace
+      // Kept for looking at them: as good as for ever.
+      options.closeGrace = settings.skipsEviction ? .seconds(365 * 86_400) : settings.closeGrace
       options.afterUpload = StagedVolume.AfterUpload(rawValue: settings.afterUpload.rawValue) ?? .keep
       let volume = try await StagedVolume.open(
         options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor))
