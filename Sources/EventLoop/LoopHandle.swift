@@ -11,9 +11,15 @@ package class LoopHandle<Handle> {
     loop.preconditionOnLoop()
     self.loop = loop
     raw = .allocate(capacity: 1)
+    UnsafeMutableRawPointer(raw).initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<Handle>.size)
     let status = initialize(raw)
     guard status == 0 else {
-      raw.deallocate()
+      // uv_spawn enters its handle into the loop's list before it can fail: then only libuv may take it out. A type says that it has.
+      if uv_handle_get_type(base) == UV_UNKNOWN_HANDLE {
+        raw.deallocate()
+      } else {
+        uv_close(base) { @Sendable handle in UnsafeMutableRawPointer(handle)?.deallocate() }
+      }
       throw LoopError(code: status)
     }
     isOpen = true
