@@ -25,11 +25,11 @@ package enum Mountpoint {
     guard status.st_mode & S_IFMT == S_IFDIR else { return .failure(.notADirectory) }
     guard let folder = opendir(resolved) else { return .failure(.cannotBeMade(.current)) }
     defer { closedir(folder) }
-    while let entry = readdir(folder) {
-      let isDots = withUnsafeBytes(of: &entry.pointee.d_name) { name in
-        name[0] == 0x2e && (name[1] == 0 || (name[1] == 0x2e && name[2] == 0))
-      }
-      if !isDots { return .failure(.notEmpty) }
+    var entries = 0
+    while readdir(folder) != nil {
+      // Two entries are its own, `.` and `..`.
+      entries += 1
+      if entries > 2 { return .failure(.notEmpty) }
     }
     return .success(.ready(resolved))
   }

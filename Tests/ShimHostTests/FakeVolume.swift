@@ -153,7 +153,10 @@ enum FileManager {
     defer { closedir(folder) }
     var names: [String] = []
     while let entry = readdir(folder) {
-      names.append(withUnsafeBytes(of: &entry.pointee.d_name) { name in String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) })
+      // The record is shorter than its type: only the name's own bytes may be read.
+      if let offset = MemoryLayout<dirent>.offset(of: \.d_name) {
+        names.append(String(cString: (UnsafeRawPointer(entry) + offset).assumingMemoryBound(to: CChar.self)))
+      }
     }
     return names
   }

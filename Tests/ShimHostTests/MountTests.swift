@@ -153,8 +153,13 @@ import Wire
       for name in names { volume.add(name, []) }
       let mountpoint = scratch.mountpoint
       let listed = try await away { FileManager.list(mountpoint) }
+      let missing = Set(names + [".", ".."]).subtracting(listed)
+      #expect(missing.isEmpty)
       #expect(listed.count == 3002)
-      #expect(Set(listed) == Set(names + [".", ".."]))
+      if !missing.isEmpty {
+        let again = try await away { FileManager.list(mountpoint) }
+        #expect(again.count == 0, "\(Set(names).subtracting(again))")
+      }
     }
   }
 
