@@ -17,7 +17,8 @@ struct Scratch: Sendable {
 
   init() throws {
     EventLoop.start()
-    var template = Array("/tmp/fsmvp-host-XXXXXX".utf8CString)
+    Guardian.start()
+    var template = Array("\(Guardian.prefix)XXXXXX".utf8CString)
     path = String(cString: try #require(mkdtemp(&template)))
     mkdir(path + "/run", 0o700)
     mkdir(path + "/bytes", 0o700)
@@ -48,6 +49,32 @@ struct Scratch: Sendable {
     }
     for folder in ["/mnt/below", "/mnt", "/run", "/bytes", ""] { rmdir(path + folder) }
   }
+}
+
+/// Unmounts what the tests of this process left when it ends without clearing up: killed, crashed. A shell that reads from a pipe which only this
+/// process holds open, and so is told of its end however it comes.
+private enum Guardian {
+  static let prefix = "/tmp/fsmvp-host-\(getpid())-"
+  static func start() { _ = started }
+
+  private static let started: Void = {
+    let script = """
+      read line
+      grep -o ' \(prefix)[^ ]*' /proc/self/mountinfo | while read mount; do umount -l "$mount"; done
+      rm -rf \(prefix)*
+      """
+    var ends: [Int32] = [0, 0]
+    guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { return }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
+    // A session of its own: what ends the tests with their terminal or group does not end it.
+    var arguments: [UnsafeMutablePointer<CChar>?] = (["setsid", "sh", "-c", script] as [String]).map { strdup($0) } + [nil]
+    var pid = pid_t()
+    posix_spawn(&pid, "/usr/bin/setsid", &actions, nil, &arguments, environ)
+    for argument in arguments { free(argument) }
+    close(ends[0])
+  }()
 }
 
 /// A thread that may hang in a file system.
