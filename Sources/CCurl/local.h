@@ -57,18 +57,3 @@ static inline long ccurl_local_errno(CURL *easy)
 
 	return curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error) == CURLE_OK ? error : 0;
 }
-
-/* The next finished transfer's handle; NULL where there is none. */
-static inline CURL *ccurl_local_finished(CURLM *multi, CURLcode *code)
-{
-	CURLMsg *message;
-	int left;
-
-	while ((message = curl_multi_info_read(multi, &left)) != NULL) {
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		*code = message->data.result;
-		return message->easy_handle;
-	}
-	return NULL;
-}

@@ -34,11 +34,3 @@ static inline int chttpd_loop_epoll(struct MHD_Daemon *daemon)
 
 	return info ? info->epoll_fd : -1;
 }
-
-/* The connection's socket; -1 where it has none. */
-static inline int chttpd_loop_socket(struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-	return info ? info->connect_fd : -1;
-}

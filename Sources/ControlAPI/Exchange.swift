@@ -90,7 +90,7 @@ final class Exchange {
   private func routed(method: String, isStopping: Bool) -> Result<Route, ControlError> {
     var uid = uid_t()
     var pid = pid_t()
-    guard clinux_peer(chttpd_loop_socket(connection), &uid, &pid) == 0, ControlServer.accepts(peer: uid) else {
+    guard clinux_peer(chttpd_socket(connection), &uid, &pid) == 0, ControlServer.accepts(peer: uid) else {
       return .failure(ControlError(.forbidden, "this control plane belongs to another user"))
     }
     guard let target else { return .failure(ControlError(.invalid, "the request's target is not UTF-8 text")) }

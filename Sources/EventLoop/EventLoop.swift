@@ -23,10 +23,13 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   private static let loops = (dispatch: EventLoop(name: "dispatch"), transfer: EventLoop(name: "transfer"))
 
   /// Starts both loops' threads, once a process; later calls do nothing. They run until the process ends.
-  package static func start() {
+  package static func start() { _ = started }
+
+  /// A static is made once, whoever asks first, and everybody else waits for it.
+  private static let started: Void = {
     DispatchLoop.executor = dispatch
     TransferLoop.executor = transfer
-  }
+  }()
 
   package let name: String
   let loop: UnsafeMutablePointer<uv_loop_t>

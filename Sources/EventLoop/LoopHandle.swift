@@ -1,4 +1,5 @@
 import CUV
+import Glibc
 
 /// A libuv handle that lives until libuv has closed it, and the Swift object its callbacks belong to. The base of timers, polls, signals, pipes.
 /// Used on the loop's thread only. `close()` ends the callbacks; forgetting the object does the same.
@@ -11,11 +12,11 @@ package class LoopHandle<Handle> {
     loop.preconditionOnLoop()
     self.loop = loop
     raw = .allocate(capacity: 1)
-    UnsafeMutableRawPointer(raw).initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<Handle>.size)
+    memset(raw, 0, MemoryLayout<Handle>.size)
     let status = initialize(raw)
     guard status == 0 else {
-      // uv_spawn enters its handle into the loop's list before it can fail: then only libuv may take it out. A type says that it has.
-      if uv_handle_get_type(base) == UV_UNKNOWN_HANDLE {
+      // uv_spawn fails after it has put the handle into the loop's list: freed there, it would corrupt its neighbours.
+      if base.pointee.loop == nil {
         raw.deallocate()
       } else {
         uv_close(base) { @Sendable handle in UnsafeMutableRawPointer(handle)?.deallocate() }

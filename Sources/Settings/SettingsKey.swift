@@ -87,7 +87,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .stallTimeout: .duration(.seconds(60))
     case .maxRangesPerFile: .count(16)
     case .maxRanges: .count(32)
-    case .workers: .count(4)
+    case .workers: .count(2)
     case .logLevel: .text("info")
     case .chunkSize: .bytes(4 << 20)
     case .cacheSize: .bytes(32 << 20)

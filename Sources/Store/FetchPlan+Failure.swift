@@ -59,7 +59,9 @@ extension FetchPlan {
     case .newLink:
       guard failed == generation, linkState == .ready else { return [] }
       linkFailures += 1
-      if linkFailures > 1 { return giveUp(now) }
+      if linkFailures > settings.linkLimit { return giveUp(now) }
+      // The first new link is tried at once; one that fails as well may be a service in trouble.
+      if linkFailures > 1 { backOff(now, after: nil) }
       return replaceLink()
     case .retry(let after):
       if emptyWholes >= settings.wholeLimit { return giveUp(now) }

@@ -65,7 +65,7 @@ final class FileWriter {
     guard let first = batch.first else { return }
     jobs += 1
     let store = first.store
-    store.writesBegan()
+    let burst = store.writesBegan()
     let job = WriteJob(
       descriptor: store.descriptor, offset: first.range.start,
       parts: batch.map { iovec(iov_base: $0.buffer, iov_len: Int($0.range.count)) })
@@ -75,7 +75,7 @@ final class FileWriter {
       self.jobs -= 1
       // The next job goes to the disk before the readers are told.
       self.startJobs()
-      store.writesEnded(batch, error: error)
+      store.writesEnded(batch, burst: burst, error: error)
     }
   }
 }

@@ -133,7 +133,7 @@ extension SparseStore {
   /// Compares what the new link brought with what is in the file.
   private func compare(_ bytes: [UInt8], _ range: ByteRange) {
     let descriptor = descriptor
-    writesBegan()
+    let burst = writesBegan()
     EventLoop.transfer.background {
       var mine = [UInt8](repeating: 0, count: bytes.count)
       let count = mine.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(range.start)) }
@@ -143,7 +143,7 @@ extension SparseStore {
         if isEqual { self.pin.comparedEqual() }
         self.act(self.plan.compared(isEqual: isEqual))
       }
-      self.writesEnded([], error: nil)
+      self.writesEnded([], burst: burst, error: nil)
     }
   }
 }

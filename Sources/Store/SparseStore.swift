@@ -23,7 +23,7 @@ package final class SparseStore {
 
   /// Bytes fetched and written so far; from any thread.
   package nonisolated var bytesPresent: Int64 { present.load(ordering: .relaxed) }
-  private nonisolated let present = Atomic<Int64>(0)
+  nonisolated let present = Atomic<Int64>(0)
   /// In the folder.
   package nonisolated let name: String
   /// The bytes that are in the file.
@@ -37,13 +37,14 @@ package final class SparseStore {
   /// Not nil: closed, and what readers get.
   private(set) var closed: Errno?
   /// What is received is thrown away: the file cannot be written.
-  private var isDiscarding = false
-  private var jobs = 0
+  var isDiscarding = false
+  var jobs = 0
+  var writeFailures = 0
 
-  private let folder: CacheFolder
+  let folder: CacheFolder
   private let origin: any Origin
-  private let ticket: Int
-  private let device: UInt64
+  let ticket: Int
+  let device: UInt64
   private var link: Link?
   private var replies: [Int: (range: ByteRange, reply: @Sendable (Result<ByteRange, Errno>) -> Void)] = [:]
   private var nextWaiter = 1
@@ -157,7 +158,7 @@ package final class SparseStore {
   }
 
   /// A descriptor is closed only after the last write to it: the number may be another file's by then.
-  private func removeIfIdle() {
+  func removeIfIdle() {
     guard closed != nil, jobs == 0, !isRemoving else { return }
     isRemoving = true
     let (folder, name, descriptor) = (folder, name, descriptor)
@@ -265,13 +266,17 @@ package final class SparseStore {
     guard let deadline = plan.deadline(now), armed.map({ deadline < $0 }) ?? true else { return }
     if timer == nil {
       timer = try? LoopTimer(on: EventLoop.transfer) { [weak self] in
-        guard let self else { return }
-        armed = nil
-        act(plan.tick(self.now, isBusy: jobs > 0 || budget.isStarved(self)))
+        self?.armed = nil
+        self?.tick()
       }
     }
     armed = deadline
     timer?.start(after: max(.milliseconds(1), deadline - now))
+  }
+
+  func tick() {
+    guard closed == nil else { return }
+    act(plan.tick(now, isBusy: jobs > 0 || budget.isStarved(self)))
   }
 
   // MARK: Connections, from the budget
@@ -286,54 +291,4 @@ package final class SparseStore {
 
   var canYield: Bool { closed == nil && plan.victim() != nil }
   func yield() { act(plan.preempt()) }
-
-  // MARK: Written bytes
-
-  private func presentChanged() {
-    present.store(plan.presentCount, ordering: .relaxed)
-    budget.set(ticket, device: device, bytes: plan.size - plan.presentCount)
-  }
-
-  /// Hands what `slot` received to the writer, or forgets it where there is no file to write to.
-  func flush(_ slot: FetchSlot) {
-    guard let buffer = slot.buffer else { return }
-    let range = slot.buffered
-    slot.buffer = nil
-    slot.buffered = ByteRange(range.end, range.end)
-    guard closed == nil, !isDiscarding else {
-      plan.lost(range)
-      return budget.buffers.put(buffer)
-    }
-    budget.writer.add(.init(store: self, buffer: buffer, range: range), isUrgent: slot.isDemand || plan.isWaited(for: range))
-  }
-
-  func writesBegan() { jobs += 1 }
-
-  func writesEnded(_ batch: [FileWriter.Chunk], error: Errno?) {
-    jobs -= 1
-    for chunk in batch { budget.buffers.put(chunk.buffer) }
-    if closed == nil, let first = batch.first, let last = batch.last {
-      let range = ByteRange(first.range.start, last.range.end)
-      if let error { writeFailed(range, error) } else { written(range) }
-    }
-    budget.buffersFreed()
-    removeIfIdle()
-  }
-
-  private func written(_ range: ByteRange) {
-    let (blocks, actions) = plan.written(range, now: now)
-    presentChanged()
-    if let blocks { onBlocks?(blocks, true) }
-    act(actions)
-  }
-
-  private func writeFailed(_ range: ByteRange, _ error: Errno) {
-    isDiscarding = true
-    plan.lost(range)
-    for chunk in budget.writer.withdraw(self) {
-      plan.lost(chunk.range)
-      budget.buffers.put(chunk.buffer)
-    }
-    act(plan.writeFailed(error, "the folder \(folder.name) cannot be written: \(error)", now: now))
-  }
 }

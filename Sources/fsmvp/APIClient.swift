@@ -26,6 +26,7 @@ struct APIClient {
   let socket: String
   /// A control plane that says nothing for so long does not answer.
   var patience: Duration = .seconds(10)
+  var clock: any TimeSource = SystemClock()
 
   /// - Throws: `usage` for a path that no socket can have.
   init(socket: String) throws(CommandFailure) {
@@ -66,10 +67,10 @@ struct APIClient {
     guard let multi = curl_multi_init(), let transfer = APITransfer(method: method, target: target, body: body, socket: socket) else {
       throw CommandFailure(.failed, "libcurl cannot be used")
     }
-    var wait = Wait(multi: multi, transfer: transfer, client: self, isLong: false)
+    var wait = Wait(multi: multi, transfer: transfer, client: self, isLong: false, sign: clock.now())
     if case .others = waiting { wait.isLong = true }
     defer { wait.end() }
-    var progress = ProgressLine(waiting.text)
+    var progress = ProgressLine(waiting.text, since: clock.now())
     defer { progress.clear() }
     return try wait.run { progress.tick($0) }
   }
@@ -82,7 +83,7 @@ struct APIClient {
     var isLong: Bool
     var probe: APITransfer?
     /// When the control plane last said something, or was first asked.
-    var sign = SystemClock().now()
+    var sign: Moment
 
     mutating func run(_ tick: (Moment) -> Void) throws(CommandFailure) -> APITransfer.Outcome {
       curl_multi_add_handle(multi, UnsafeMutableRawPointer(transfer.easy))
@@ -90,12 +91,13 @@ struct APIClient {
         var running: Int32 = 0
         guard curl_multi_perform(multi, &running) == CURLM_OK else { throw CommandFailure(.failed, "libcurl cannot be used") }
         var code = CURLE_OK
-        while let easy = ccurl_local_finished(multi, &code) {
-          if OpaquePointer(easy) == transfer.easy { return transfer.outcome(code) }
-          if code == CURLE_OK { sign = SystemClock().now() }
+        var finished: UnsafeMutableRawPointer?
+        while ccurl_next_finished(multi, &finished, &code) {
+          if let finished, OpaquePointer(finished) == transfer.easy { return transfer.outcome(code) }
+          if code == CURLE_OK { sign = client.clock.now() }
           endProbe()
         }
-        let now = SystemClock().now()
+        let now = client.clock.now()
         tick(now)
         let silence = now - sign
         guard silence < client.patience else {

@@ -55,7 +55,8 @@ extension Command {
       let mountpoint = arguments.values["mountpoint"]
       if mountpoint == "" { throw CommandFailure(.usage, "--mountpoint needs the path of a folder") }
       self = .run(
-        RunArguments(config: arguments.values["config"], mountpoint: mountpoint, isDemo: arguments.switches.contains("demo"),
+        RunArguments(
+          config: arguments.values["config"], mountpoint: mountpoint, isDemo: arguments.switches.contains("demo"),
           isDemoWithoutCredentials: arguments.switches.contains("demo-without-credentials")))
     case .jobs:
       let search = arguments.values["search"] ?? ""

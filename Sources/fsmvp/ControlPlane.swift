@@ -45,7 +45,8 @@ final class ControlPlane {
     do {
       var options = StagedVolume.Options(mountpoint: settings.mountpoint, stateFolder: folders.state)
       options.maxTiles = settings.maxTiles
-      options.closeGrace = settings.closeGrace
+      // Kept for looking at them: as good as for ever.
+      options.closeGrace = settings.skipsEviction ? .seconds(365 * 86_400) : settings.closeGrace
       options.afterUpload = StagedVolume.AfterUpload(rawValue: settings.afterUpload.rawValue) ?? .keep
       let volume = try await StagedVolume.open(
         options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor))
@@ -118,7 +119,9 @@ final class ControlPlane {
 
   private func takeSignals() {
     for number in [SIGINT, SIGTERM] {
-      if let signal = try? LoopSignal(number, on: .dispatch, arrived: { [weak self] in DispatchLoop.assumeIsolated { self?.interrupted() } }) {
+      if let signal = try? LoopSignal(
+        number, on: .dispatch, arrived: { [weak self] in DispatchLoop.assumeIsolated { self?.interrupted() } })
+      {
         signals.append(signal)
       }
     }
@@ -198,7 +201,9 @@ extension ControlPlane: ControlOperations {
 
   func staged() async throws -> [StagedItem] { volume?.items() ?? [] }
 
-  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem { try await standing().stage(fileOrJob, recipient: recipient) }
+  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem {
+    try await standing().stage(fileOrJob, recipient: recipient)
+  }
 
   func unstage(_ idOrPath: String) async throws -> StagedItem { try await standing().unstage(idOrPath) }
 

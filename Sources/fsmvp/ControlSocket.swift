@@ -1,17 +1,21 @@
-import Glibc
+import Settings
 
 /// Where the control plane's API is.
 enum ControlSocket {
-  /// - Parameter config: `--config`.
-  static func path(config: String?) throws(CommandFailure) -> String { runtimeFolder() + "/api.sock" }
+  /// The socket in a runtime folder; `fsmvp run` makes it there.
+  static func path(runtimeFolder: String) -> String { runtimeFolder + "/api.sock" }
 
-  private static func runtimeFolder() -> String {
-    func variable(_ name: String) -> String? {
-      guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
-      return value
+  /// - Parameter config: `--config`.
+  /// - Throws: `usage` for a configuration that cannot be read.
+  static func path(config: String?) throws(CommandFailure) -> String {
+    path(runtimeFolder: try settings(config: config).runtimeFolder)
+  }
+
+  static func settings(config: String?) throws(CommandFailure) -> Settings {
+    do {
+      return try Settings.load(.process(configFlag: config))
+    } catch {
+      throw CommandFailure(.usage, error.sentence)
     }
-    if let folder = variable("FSMVP_RUNTIME_DIR") { return folder }
-    if let folder = variable("XDG_RUNTIME_DIR") { return folder + "/fsmvp" }
-    return (variable("TMPDIR") ?? "/tmp") + "/fsmvp-\(getuid())"
   }
 }

@@ -23,7 +23,8 @@ struct Folders {
     try Self.refuseFuse(cache, "cache_dir or temp_dir")
     // The longest name we put there.
     guard runtime.utf8.count + "/shim.sock".utf8.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
-      throw StartError("the runtime folder \(runtime) is too long a path for a socket; set runtime_dir (FSMVP_RUNTIME_DIR) to a shorter one")
+      throw StartError(
+        "the runtime folder \(runtime) is too long a path for a socket; set runtime_dir (FSMVP_RUNTIME_DIR) to a shorter one")
     }
     self.runtime = runtime
     try Self.make(runtime, "runtime_dir")
@@ -38,7 +39,8 @@ struct Folders {
     bytesDescriptor = clinux_open(bytes, O_RDONLY | O_DIRECTORY, 0)
     guard bytesDescriptor >= 0 else { throw StartError("the cache folder \(bytes) cannot be opened: \(Errno.current)") }
     guard flock(bytesDescriptor, LOCK_EX | LOCK_NB) == 0 else {
-      throw StartError("the files in \(bytes) belong to a process that still runs; end it, or set state_dir (FSMVP_STATE_DIR) to a folder of its own")
+      throw StartError(
+        "the files in \(bytes) belong to a process that still runs; end it, or set state_dir (FSMVP_STATE_DIR) to a folder of its own")
     }
     removeStrayBytes()
   }
@@ -77,7 +79,9 @@ struct Folders {
       }
     }
     var status = stat()
-    guard stat(path, &status) == 0 else { throw StartError("the folder \(path) cannot be used: \(Errno.current); set \(setting) to another one") }
+    guard stat(path, &status) == 0 else {
+      throw StartError("the folder \(path) cannot be used: \(Errno.current); set \(setting) to another one")
+    }
     guard status.st_mode & S_IFMT == S_IFDIR else { throw StartError("\(path) is not a folder; set \(setting) to one") }
     guard mayBeOthers || status.st_uid == geteuid() else {
       throw StartError("the folder \(path) belongs to another user (uid \(status.st_uid)); set \(setting) to one of your own")

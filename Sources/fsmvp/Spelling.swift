@@ -5,8 +5,10 @@ enum Spelling {
     // The distance is quadratic, and no verb is long.
     guard word.utf8.count <= 40 else { return nil }
     let ranked = words.map { (word: $0, distance: distance(Array(word.lowercased().unicodeScalars), Array($0.unicodeScalars))) }
+    // Begun and not ended: "stat" is status, though stage is as near.
+    if word.count >= 3, let begun = words.first(where: { $0.hasPrefix(word.lowercased()) }) { return begun }
     if let best = ranked.min(by: { $0.distance < $1.distance }), best.distance <= (word.count <= 3 ? 1 : 2) { return best.word }
-    return word.count >= 3 ? words.first { $0.hasPrefix(word.lowercased()) } : nil
+    return nil
   }
 
   /// Insertions, deletions and replacements from one to the other (Levenshtein).

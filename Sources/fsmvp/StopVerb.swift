@@ -17,9 +17,9 @@ enum StopVerb {
     if output.isTerminal { try output.print("stopped\n") }
   }
 
-  private static func waitForEnd(of pid: Int) throws(CommandFailure) {
+  /// - Parameter pid: gone already is as good as ended.
+  static func waitForEnd(of pid: Int, patience: Duration = patience) throws(CommandFailure) {
     guard let pid = Int32(exactly: pid), pid > 0 else { return }
-    // Gone already where there is none.
     let process = clinux_pidfd_open(pid)
     guard process >= 0 else { return }
     defer { close(process) }

@@ -27,7 +27,7 @@ struct VerbSyntax: Sendable {
 
   static let config = FlagSyntax(
     name: "config", value: "F", summary: "read this configuration file",
-    fallback: "$FSMVP_CONFIG, $XDG_CONFIG_HOME/fsmvp/config.toml, ~/.fuse-stream-mvp/config.toml")
+    fallback: "$FSMVP_CONFIG, ~/.fuse-stream-mvp/config.toml, $XDG_CONFIG_HOME/fsmvp/config.toml")
   static let help = FlagSyntax(name: "help", summary: "print this help")
   static func json(_ what: String) -> FlagSyntax {
     FlagSyntax(name: "json", summary: "print \(what) as JSON, for programs", fallback: "a table for people")

@@ -138,14 +138,13 @@ struct ControlServerTests {
   @Test("operations that take long hold up nobody else, and are answered when they end")
   func suspended() async throws {
     try await withServer { harness in
-      await harness.operations.set { $0.isHeld = true }
+      await harness.operations.set { $0.held = "stage " }
       let waiting = try (0..<20).map { index in
         let client = try #require(RawClient(harness.socket))
         client.request("POST", "/api/v1/staged", body: #"{"file":"f\#(index)","recipient":"a"}"#)
         return client
       }
       await harness.operations.held(20)
-      await harness.operations.set { $0.isHeld = false }
       #expect(RawClient.ask(harness.socket, "GET", "/api/v1/status")?.status == 200)
       await harness.operations.release()
       for (index, client) in waiting.enumerated() {
@@ -159,7 +158,7 @@ struct ControlServerTests {
   @Test("a client that leaves while its operation runs harms nobody")
   func leaves() async throws {
     try await withServer { harness in
-      await harness.operations.set { $0.isHeld = true }
+      await harness.operations.set { $0.held = "jobs" }
       var leaving = try (0..<10).map { _ in
         let client = try #require(RawClient(harness.socket))
         client.request("GET", "/api/v1/jobs")
@@ -309,7 +308,7 @@ struct ControlServerTests {
   @Test("closing answers those whose operation does not end, removes the socket, and may be repeated")
   func close() async throws {
     try await withServer { harness in
-      await harness.operations.set { $0.isHeld = true }
+      await harness.operations.set { $0.held = "jobs" }
       let client = try #require(RawClient(harness.socket))
       client.request("GET", "/api/v1/jobs")
       await harness.operations.held(1)
@@ -326,7 +325,7 @@ struct ControlServerTests {
   @Test("closing waits for an answer that comes within the grace")
   func closeWaits() async throws {
     try await withServer { harness in
-      await harness.operations.set { $0.isHeld = true }
+      await harness.operations.set { $0.held = "jobs" }
       let client = try #require(RawClient(harness.socket))
       client.request("GET", "/api/v1/jobs")
       await harness.operations.held(1)

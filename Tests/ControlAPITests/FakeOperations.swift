@@ -4,8 +4,8 @@ import Staging
 
 @testable import ControlAPI
 
-/// Operations that answer from memory, throw what a test wants thrown, and can be held: an operation asked for while `isHeld` ends only
-/// with `release`.
+/// Operations that answer from memory, throw what a test wants thrown, and can be held: the operation named by `held`
+/// ends only with `release`.
 @DispatchLoop
 final class FakeOperations: ControlOperations {
   var items: [StagedItem] = []
@@ -13,33 +13,52 @@ final class FakeOperations: ControlOperations {
   var thrown: (any Error)?
   /// What was asked, in order.
   private(set) var asked: [String] = []
-  var isHeld = false
-  private var held: [CheckedContinuation<Void, Never>] = []
+  /// The operation ("jobs"...) that is held.
+  var held: String?
+  private var waiting: [CheckedContinuation<Void, Never>] = []
   private var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+
+  /// From then on nobody waits here.
+  private var isReleased = false
+  private var sightings: [(what: String, times: Int, continuation: CheckedContinuation<Void, Never>)] = []
 
   nonisolated init() {}
 
   func set(_ change: @DispatchLoop @Sendable (FakeOperations) -> Void) { change(self) }
 
-  /// Comes back once `count` operations are held.
+  /// Comes back once `count` operations are held, or with `release`.
   func held(_ count: Int) async {
-    guard held.count < count else { return }
+    guard waiting.count < count, !isReleased else { return }
     await withCheckedContinuation { watchers.append((count, $0)) }
   }
 
+  /// Comes back once `what` was asked for `times` times, or with `release`.
+  func seen(_ what: String, times: Int) async {
+    guard asked.filter({ $0 == what }).count < times, !isReleased else { return }
+    await withCheckedContinuation { sightings.append((what, times, $0)) }
+  }
+
   func release() {
-    isHeld = false
-    for continuation in held { continuation.resume() }
-    held = []
+    held = nil
+    isReleased = true
+    for watcher in watchers { watcher.continuation.resume() }
+    watchers = []
+    for continuation in waiting { continuation.resume() }
+    waiting = []
+    for sighting in sightings { sighting.continuation.resume() }
+    sightings = []
   }
 
   private func enter(_ what: String) async throws {
     asked.append(what)
-    if isHeld {
+    let count = asked.filter { $0 == what }.count
+    for sighting in sightings where sighting.what == what && sighting.times == count { sighting.continuation.resume() }
+    sightings.removeAll { $0.what == what && $0.times == count }
+    if let held, what.hasPrefix(held) {
       await withCheckedContinuation { continuation in
-        held.append(continuation)
-        for watcher in watchers where watcher.count <= held.count { watcher.continuation.resume() }
-        watchers.removeAll { $0.count <= held.count }
+        waiting.append(continuation)
+        for watcher in watchers where watcher.count <= waiting.count { watcher.continuation.resume() }
+        watchers.removeAll { $0.count <= waiting.count }
       }
     }
     if let thrown { throw thrown }

@@ -88,6 +88,25 @@ struct EventLoopTests {
     #expect(parts.count == 2 && parts[0] == parts[1])
   }
 
+  @Test("heap corruption after a child that could not be started: its handle stays in the loop's list until it is closed")
+  func failedSpawn() async throws {
+    for _ in 0..<50 {
+      let error: LoopError? = await withCheckedContinuation { continuation in
+        EventLoop.dispatch.post {
+          DispatchLoop.assumeIsolated {
+            do throws(LoopError) {
+              try Child.run("/no/such/program", [], []) { _ in }
+              continuation.resume(returning: nil)
+            } catch { continuation.resume(returning: error) }
+            // A neighbour in that list, whose links a freed handle would break.
+            if let timer = try? LoopTimer(on: .dispatch, fire: {}) { timer.close() }
+          }
+        }
+      }
+      #expect(error?.code == -ENOENT)
+    }
+  }
+
   @Test("a pipe carries bytes both ways and tells its end")
   func pipes() async throws {
     var sockets: [Int32] = [0, 0]
@@ -97,7 +116,9 @@ struct EventLoopTests {
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       EventLoop.dispatch.post {
         DispatchLoop.assumeIsolated {
-          Echo.start(ours) { told.withLock { $0 += Array("end".utf8) } } received: { bytes in
+          Echo.start(ours) {
+            told.withLock { $0 += Array("end".utf8) }
+          } received: { bytes in
             told.withLock { $0 += bytes }
           }
           continuation.resume()
@@ -170,7 +191,9 @@ private final class Ticker {
 @DispatchLoop
 private enum Child {
   private static var running: LoopProcess?
-  static func run(_ path: String, _ arguments: [String], _ descriptors: [Int32], ended: @escaping @Sendable (LoopProcess.End) -> Void) throws {
+  static func run(_ path: String, _ arguments: [String], _ descriptors: [Int32], ended: @escaping @Sendable (LoopProcess.End) -> Void)
+    throws(LoopError)
+  {
     running = try LoopProcess(path, arguments: arguments, descriptors: descriptors, on: .dispatch) { end in
       running = nil
       ended(end)

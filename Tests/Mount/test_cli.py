@@ -11,20 +11,20 @@ def test_jobs_pages_and_searches(sim, run):
     for n in range(7):
         sim.add(1000 + n, f"holiday {n}.mp4")
     sim.add(5, "work.mov")
-    everything = run.cli("jobs", "--json").json
+    everything = run.cli("jobs", "--limit", "1000", "--json").json
     assert set(everything) == {"jobs", "total", "start", "limit"}
-    assert everything["total"] == 8 and everything["start"] == 0
+    assert everything["total"] == len(everything["jobs"]) >= 8 and everything["start"] == 0
     job = everything["jobs"][0]
     assert set(job) == {"id", "name", "outputs"}
     assert set(job["outputs"][0]) == {"fileId", "name", "size", "contentType"}
     page = run.cli("jobs", "--start", "2", "--limit", "3", "--json").json
-    assert (page["start"], page["limit"], len(page["jobs"]), page["total"]) == (2, 3, 3, 8)
+    assert (page["start"], page["limit"], len(page["jobs"]), page["total"]) == (2, 3, 3, everything["total"])
     assert [job["id"] for job in page["jobs"]] == [job["id"] for job in everything["jobs"][2:5]]
     found = run.cli("jobs", "--search", "HOLIDAY", "--json").json
-    assert found["total"] == 7
+    assert found["total"] == 7 and {job["name"] for job in found["jobs"]} == {f"holiday {n}.mp4" for n in range(7)}
     assert run.cli("jobs", "--search", "no such &=#thing", "--json").json["jobs"] == []
-    assert run.cli("jobs", "--start", "100", "--json").json["jobs"] == []
-    table = run.cli("jobs").out
+    assert run.cli("jobs", "--start", "100000", "--json").json["jobs"] == []
+    table = run.cli("jobs", "--limit", "1000").out
     assert "holiday 3.mp4" in table and "work.mov" in table
 
 

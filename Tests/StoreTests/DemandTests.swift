@@ -36,7 +36,7 @@ struct DemandTests {
     }
     bench.check()
     let ids = bench.running.keys.sorted()
-    for id in ids { bench.receive(id, upTo: bench.running[id]!.start + mib) }
+    for id in ids { bench.receive(id, upTo: bench.range(id).start + mib) }
     #expect(bench.woken.sorted() == [1, 2, 3])
   }
 
@@ -114,7 +114,7 @@ struct DemandTests {
     var bench = PlanBench(size: 1000 * mib) { $0.fillersAtStart = 2 }
     bench.fill()
     bench.receive(1, upTo: 100_000)
-    let (first, second) = (bench.running[1]!, bench.running[2]!)
+    let (first, second) = (bench.range(1), bench.range(2))
     bench.receive(2, upTo: second.start + 10)
     let waiter = bench.read(second.start + 100, second.start + 200 * kib)
     bench.act(bench.plan.setFilling(false, now: bench.now))

@@ -13,7 +13,7 @@ struct FailureTests {
     var bench = PlanBench(size: 100 * mib) { $0.stallTimeout = .seconds(10_000) }
     bench.read(0, 4096)
     for expected in [0.5, 1, 2, 4, 8, 15, 15, 15] {
-      bench.fail(bench.running.keys.max()!, Self.reset)
+      bench.fail(bench.latest, Self.reset)
       let delay = (bench.plan.notBefore - bench.now).seconds
       #expect(delay >= expected && delay <= min(15, expected * 1.25))
       #expect(bench.running.isEmpty)
@@ -21,7 +21,7 @@ struct FailureTests {
       bench.pass(bench.plan.notBefore - bench.now)
       #expect(bench.running.count == 1)
     }
-    let id = bench.running.keys.max()!
+    let id = bench.latest
     bench.receive(id, upTo: 1000)
     bench.fail(id, .short(received: 1000, expected: mib))
     #expect((bench.plan.notBefore - bench.now).seconds < 0.7)
@@ -56,12 +56,12 @@ struct FailureTests {
     }
     bench.fill()
     let waiter = bench.read(900 * mib, 900 * mib + 4096)
-    let demand = bench.running.first { $0.value.start == 900 * mib }!.key
+    let demand = bench.running(from: 900 * mib)
     bench.fail(demand, .status(503, retryAfter: nil))
     #expect(bench.plan.connectionCap == 2)
     bench.pass(.seconds(1))
     #expect(bench.cancelled.count == 1 && bench.running.count == 2)
-    bench.finish(bench.running.first { $0.value.start == 900 * mib }!.key)
+    bench.finish(bench.running(from: 900 * mib))
     #expect(bench.woken == [waiter])
     for _ in 0..<20 { bench.pass(.seconds(10)) }
     #expect(bench.plan.connectionCap == 16)
@@ -84,13 +84,28 @@ struct FailureTests {
     #expect(bench.woken.sorted() == [1, 2, 3, 4] && bench.links == 2)
   }
 
-  @Test("a second refusal without progress in between is final for those who wait, and forgotten for the next")
-  func linkRefusedTwice() {
+  @Test("a range that fails late under a link already replaced goes on under the new one, and mints none")
+  func lateUnderOldLink() {
+    var bench = PlanBench(size: 1000 * mib)
+    bench.read(0, mib)
+    bench.read(500 * mib, 501 * mib)
+    bench.fail(1, .status(403, retryAfter: nil))
+    bench.fail(2, .status(403, retryAfter: nil))
+    #expect(bench.links == 2 && bench.running.count == 2 && bench.failed.isEmpty)
+    bench.drain()
+    #expect(bench.woken.sorted() == [1, 2])
+  }
+
+  @Test("link after link refused without progress in between is final for those who wait, and forgotten for the next")
+  func linksRefused() {
     var bench = PlanBench(size: 100 * mib)
     bench.fill()
     let first = bench.read(0, 4096)
-    while let id = bench.running.keys.min() { bench.fail(id, .status(403, retryAfter: nil)) }
-    #expect(bench.failed[first] == .io && bench.links == 2)
+    for _ in 0..<8 where bench.failed[first] == nil {
+      while let id = bench.running.keys.min() { bench.fail(id, .status(403, retryAfter: nil)) }
+      bench.pass(.seconds(20))
+    }
+    #expect(bench.failed[first] == .io && bench.links == 4)
     #expect(bench.reports.last == "the origin answered with status 403")
     bench.pass(.seconds(3600))
     #expect(bench.running.isEmpty)
@@ -105,7 +120,7 @@ struct FailureTests {
     var bench = PlanBench(size: 100 * mib)
     let waiter = bench.read(0, 10 * mib)
     for turn in 1...5 {
-      let id = bench.running.keys.max()!
+      let id = bench.latest
       bench.receive(id, upTo: Int64(turn) * mib)
       bench.fail(id, .status(403, retryAfter: nil))
     }
@@ -139,7 +154,7 @@ struct FailureTests {
     bench.drain()
     bench.fill()
     let waiting = bench.read(50 * mib, 51 * mib)
-    bench.fail(bench.running.keys.min()!, error)
+    bench.fail(bench.earliest, error)
     #expect(bench.failed[waiting] == .io && bench.running.isEmpty)
     let later = bench.read(60 * mib, 61 * mib)
     let there = bench.read(0, mib)
@@ -214,7 +229,7 @@ struct FailureTests {
     let tail = bench.read(9 * mib, 10 * mib)
     bench.fail(1, .wrongAnswer("from the start"))
     #expect(bench.running.count == 1 && bench.started.last?.range.start == 0)
-    let id = bench.running.keys.max()!
+    let id = bench.latest
     bench.act(bench.plan.began(id, isWhole: true))
     bench.receive(id, upTo: 4 * mib)
     bench.fail(id, .short(received: 4 * mib, expected: 10 * mib))
@@ -250,7 +265,7 @@ struct FailureTests {
     bench.read(0, mib)
     bench.drain()
     let waiter = bench.read(mib, 2 * mib)
-    let id = bench.running.keys.max()!
+    let id = bench.latest
     bench.running[id] = nil
     bench.act(bench.plan.needsComparison(id))
     #expect(bench.probes.map(\.range) == [ByteRange(mib - 64 * kib, mib)])
@@ -270,7 +285,7 @@ struct FailureTests {
     bench.read(0, mib)
     bench.drain()
     bench.read(mib, 2 * mib)
-    let id = bench.running.keys.max()!
+    let id = bench.latest
     bench.running[id] = nil
     bench.act(bench.plan.needsComparison(id))
     bench.fail(bench.probes[0].id, Self.reset)

@@ -77,6 +77,12 @@ struct PlanBench {
     return id
   }
 
+  // 0, which no fetch has, where nothing runs.
+  var latest: Int { running.keys.max() ?? 0 }
+  var earliest: Int { running.keys.min() ?? 0 }
+  func running(from start: Int64) -> Int { running.first { $0.value.start == start }?.key ?? 0 }
+  func range(_ id: Int) -> ByteRange { running[id] ?? ByteRange(0, 0) }
+
   mutating func fill() { act(plan.setFilling(true, now: now)) }
   mutating func pass(_ time: Duration) {
     now = now + time

@@ -12,27 +12,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SHIM    FSMVP_SIDE_SHIM
+#define SHIM	FSMVP_SIDE_SHIM
 #define CONTROL FSMVP_SIDE_CONTROL
 
 /* [from][to]: the sides that may. The tables of the header, as data. */
 static const uint8_t slot_steps[FSMVP_SLOT_STATES][FSMVP_SLOT_STATES] = {
-	[FSMVP_FREE] = { [FSMVP_FILLING] = SHIM },
-	[FSMVP_FILLING] = { [FSMVP_LOCAL] = SHIM, [FSMVP_FREE] = SHIM },
-	[FSMVP_LOCAL] = { [FSMVP_SUBMITTED] = SHIM, [FSMVP_FREE] = SHIM },
-	[FSMVP_SUBMITTED] = { [FSMVP_TAKEN] = CONTROL, [FSMVP_CANCEL_DONE] = SHIM },
-	[FSMVP_TAKEN] = { [FSMVP_DONE] = CONTROL, [FSMVP_CANCELLED] = SHIM, [FSMVP_SUBMITTED] = CONTROL },
-	[FSMVP_DONE] = { [FSMVP_FREE] = SHIM, [FSMVP_SUBMITTED] = SHIM },
-	[FSMVP_CANCELLED] = { [FSMVP_CANCEL_DONE] = CONTROL },
-	[FSMVP_CANCEL_DONE] = { [FSMVP_FREE] = SHIM },
+    [FSMVP_FREE] = {[FSMVP_FILLING] = SHIM},
+    [FSMVP_FILLING] = {[FSMVP_LOCAL] = SHIM, [FSMVP_FREE] = SHIM},
+    [FSMVP_LOCAL] = {[FSMVP_SUBMITTED] = SHIM, [FSMVP_FREE] = SHIM},
+    [FSMVP_SUBMITTED] = {[FSMVP_TAKEN] = CONTROL, [FSMVP_CANCEL_DONE] = SHIM},
+    [FSMVP_TAKEN] = {[FSMVP_DONE] = CONTROL, [FSMVP_CANCELLED] = SHIM, [FSMVP_SUBMITTED] = CONTROL},
+    [FSMVP_DONE] = {[FSMVP_FREE] = SHIM, [FSMVP_SUBMITTED] = SHIM},
+    [FSMVP_CANCELLED] = {[FSMVP_CANCEL_DONE] = CONTROL},
+    [FSMVP_CANCEL_DONE] = {[FSMVP_FREE] = SHIM},
 };
 
 static const uint8_t handle_steps[FSMVP_HANDLE_STATES][FSMVP_HANDLE_STATES] = {
-	[FSMVP_HANDLE_FREE] = { [FSMVP_HANDLE_FILLING] = SHIM },
-	[FSMVP_HANDLE_FILLING] = { [FSMVP_HANDLE_OPENING] = SHIM, [FSMVP_HANDLE_FREE] = SHIM },
-	[FSMVP_HANDLE_OPENING] = { [FSMVP_HANDLE_OPEN] = SHIM, [FSMVP_HANDLE_RELEASED] = SHIM },
-	[FSMVP_HANDLE_OPEN] = { [FSMVP_HANDLE_RELEASED] = SHIM },
-	[FSMVP_HANDLE_RELEASED] = { [FSMVP_HANDLE_FREE] = CONTROL },
+    [FSMVP_HANDLE_FREE] = {[FSMVP_HANDLE_FILLING] = SHIM},
+    [FSMVP_HANDLE_FILLING] = {[FSMVP_HANDLE_OPENING] = SHIM, [FSMVP_HANDLE_FREE] = SHIM},
+    [FSMVP_HANDLE_OPENING] = {[FSMVP_HANDLE_OPEN] = SHIM, [FSMVP_HANDLE_RELEASED] = SHIM},
+    [FSMVP_HANDLE_OPEN] = {[FSMVP_HANDLE_RELEASED] = SHIM},
+    [FSMVP_HANDLE_RELEASED] = {[FSMVP_HANDLE_FREE] = CONTROL},
 };
 
 bool fsmvp_slot_may(enum fsmvp_side side, uint32_t from, uint32_t to)
@@ -48,7 +48,8 @@ bool fsmvp_handle_may(enum fsmvp_side side, uint32_t from, uint32_t to)
 /* FREE is 0 in both tables. */
 static bool step(uint64_t *word, uint32_t generation, uint32_t from, uint32_t to)
 {
-	return fsmvp_cas(word, fsmvp_pack(from, generation), fsmvp_pack(to, to == 0 ? generation + 1 : generation));
+	return fsmvp_cas(word, fsmvp_pack(from, generation),
+			 fsmvp_pack(to, to == 0 ? generation + 1 : generation));
 }
 
 bool fsmvp_slot_step(uint64_t *word, enum fsmvp_side side, uint32_t generation, uint32_t from, uint32_t to)
@@ -96,14 +97,14 @@ struct shape {
 };
 
 static const struct shape shapes[FSMVP_SECTION_COUNT] = {
-	[FSMVP_SECTION_RECEIVE] = { FSMVP_WORKERS_MAX, FSMVP_RECEIVE_SIZE },
-	[FSMVP_SECTION_WORDS] = { FSMVP_SLOTS, sizeof(uint64_t) },
-	[FSMVP_SECTION_SLOTS] = { FSMVP_SLOTS, FSMVP_SLOT_SIZE },
-	[FSMVP_SECTION_PAYLOAD] = { FSMVP_SLOTS, FSMVP_PAYLOAD_SIZE },
-	[FSMVP_SECTION_HANDLES] = { FSMVP_HANDLES, FSMVP_HANDLE_SIZE },
-	[FSMVP_SECTION_LEASES] = { FSMVP_LEASES, FSMVP_LEASE_SIZE },
-	[FSMVP_SECTION_MAPS] = { FSMVP_MAP_BYTES / sizeof(uint64_t), sizeof(uint64_t) },
-	[FSMVP_SECTION_HISTOGRAMS] = { FSMVP_OP_COUNT * FSMVP_SEGMENT_COUNT, sizeof(struct fsmvp_histogram) },
+    [FSMVP_SECTION_RECEIVE] = {FSMVP_WORKERS_MAX, FSMVP_RECEIVE_SIZE},
+    [FSMVP_SECTION_WORDS] = {FSMVP_SLOTS, sizeof(uint64_t)},
+    [FSMVP_SECTION_SLOTS] = {FSMVP_SLOTS, FSMVP_SLOT_SIZE},
+    [FSMVP_SECTION_PAYLOAD] = {FSMVP_SLOTS, FSMVP_PAYLOAD_SIZE},
+    [FSMVP_SECTION_HANDLES] = {FSMVP_HANDLES, FSMVP_HANDLE_SIZE},
+    [FSMVP_SECTION_LEASES] = {FSMVP_LEASES, FSMVP_LEASE_SIZE},
+    [FSMVP_SECTION_MAPS] = {FSMVP_MAP_BYTES / sizeof(uint64_t), sizeof(uint64_t)},
+    [FSMVP_SECTION_HISTOGRAMS] = {FSMVP_OP_COUNT * FSMVP_SEGMENT_COUNT, sizeof(struct fsmvp_histogram)},
 };
 
 uint64_t fsmvp_region_format(struct fsmvp_header *header)
@@ -112,8 +113,8 @@ uint64_t fsmvp_region_format(struct fsmvp_header *header)
 
 	for (uint32_t i = 0; i < FSMVP_SECTION_COUNT; i++) {
 		if (header)
-			header->sections[i] =
-				(struct fsmvp_section){ .offset = offset, .count = shapes[i].count, .stride = shapes[i].stride };
+			header->sections[i] = (struct fsmvp_section){
+			    .offset = offset, .count = shapes[i].count, .stride = shapes[i].stride};
 		offset += ((uint64_t)shapes[i].count * shapes[i].stride + 4095) & ~UINT64_C(4095);
 	}
 	if (header) {
@@ -142,8 +143,8 @@ int fsmvp_region_check(const struct fsmvp_header *header, uint64_t size)
 		uint64_t bytes = (uint64_t)shapes[i].count * shapes[i].stride;
 
 		if (section->count != shapes[i].count || section->stride != shapes[i].stride ||
-		    section->offset < FSMVP_HEADER_SIZE || section->offset % 4096 != 0 || section->offset > size ||
-		    bytes > size - section->offset)
+		    section->offset < FSMVP_HEADER_SIZE || section->offset % 4096 != 0 ||
+		    section->offset > size || bytes > size - section->offset)
 			return -EINVAL;
 	}
 	return 0;
@@ -174,7 +175,9 @@ uint64_t fsmvp_process_id(int32_t pid)
 	/* The name, field 2, may hold anything; field 3 begins after the last ')'. The start time is field 22. */
 	field = strrchr(line, ')');
 	if (!field ||
-	    sscanf(field + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1)
+	    sscanf(field + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &start) != 1)
 		return 0;
 	return fsmvp_pack((uint32_t)pid, (uint32_t)start);
 }
@@ -185,7 +188,7 @@ uint64_t fsmvp_process_id(int32_t pid)
 static int await(int socket, short events, uint64_t deadline)
 {
 	for (;;) {
-		struct pollfd poll_fd = { .fd = socket, .events = events };
+		struct pollfd poll_fd = {.fd = socket, .events = events};
 		uint64_t now = fsmvp_now();
 		int left = now >= deadline ? 0 : (int)((deadline - now + 999999) / 1000000);
 		int ready = poll(&poll_fd, 1, left);
@@ -199,7 +202,8 @@ static int await(int socket, short events, uint64_t deadline)
 	}
 }
 
-int fsmvp_send(int socket, const void *data, uint32_t length, const int *fds, uint32_t fd_count, int timeout_ms)
+int fsmvp_send(int socket, const void *data, uint32_t length, const int *fds, uint32_t fd_count,
+	       int timeout_ms)
 {
 	uint64_t deadline = fsmvp_now() + (uint64_t)timeout_ms * 1000000;
 	union {
@@ -211,8 +215,8 @@ int fsmvp_send(int socket, const void *data, uint32_t length, const int *fds, ui
 	if (fd_count > FDS_MAX)
 		return -EINVAL;
 	while (sent < length) {
-		struct iovec part = { .iov_base = (char *)(uintptr_t)data + sent, .iov_len = length - sent };
-		struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+		struct iovec part = {.iov_base = (char *)(uintptr_t)data + sent, .iov_len = length - sent};
+		struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 		ssize_t got;
 
 		if (sent == 0 && fd_count > 0) {
@@ -274,11 +278,11 @@ int fsmvp_receive(int socket, void *data, uint32_t length, int *fds, uint32_t *f
 			char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
 			struct cmsghdr align;
 		} control;
-		struct iovec part = { .iov_base = (char *)data + got, .iov_len = length - got };
-		struct msghdr message = { .msg_iov = &part,
-					  .msg_iovlen = 1,
-					  .msg_control = control.bytes,
-					  .msg_controllen = sizeof(control.bytes) };
+		struct iovec part = {.iov_base = (char *)data + got, .iov_len = length - got};
+		struct msghdr message = {.msg_iov = &part,
+					 .msg_iovlen = 1,
+					 .msg_control = control.bytes,
+					 .msg_controllen = sizeof(control.bytes)};
 		ssize_t count = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 		if (count > 0) {

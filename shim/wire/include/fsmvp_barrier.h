@@ -93,7 +93,8 @@ static inline void fsmvp_max_release32(uint32_t *word, uint32_t value)
 
 static inline bool fsmvp_cas(uint64_t *word, uint64_t expected, uint64_t desired)
 {
-	return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
 }
 
 static inline uint64_t fsmvp_exchange(uint64_t *word, uint64_t value)

@@ -70,31 +70,31 @@
 #include <stdint.h>
 #include "fsmvp_barrier.h"
 
-#define FSMVP_MAGIC             UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
-#define FSMVP_ABI               1u
-#define FSMVP_FEATURES          UINT64_C(0)
-#define FSMVP_VOLUME_READ_ONLY  1u
+#define FSMVP_MAGIC	       UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
+#define FSMVP_ABI	       1u
+#define FSMVP_FEATURES	       UINT64_C(0)
+#define FSMVP_VOLUME_READ_ONLY 1u
 
-#define FSMVP_WORKERS_MAX       16u
-#define FSMVP_RECEIVE_SIZE      8192u
-#define FSMVP_SLOTS             4096u
-#define FSMVP_SLOTS_RESERVED    128u /* kept for what is not READ */
-#define FSMVP_SLOT_SIZE         512u
-#define FSMVP_PAYLOAD_SIZE      4096u
-#define FSMVP_HANDLES           65536u
-#define FSMVP_HANDLE_SIZE       128u
-#define FSMVP_LEASES            16384u
-#define FSMVP_LEASE_SIZE        128u
-#define FSMVP_LEASE_NAME        64u
-#define FSMVP_MAP_BYTES         (64u << 20)
-#define FSMVP_BLOCK_SHIFT       16u /* 64 KiB blocks: half a read-ahead */
-#define FSMVP_NAME_MAX          255u
-#define FSMVP_RAW_SIZE          304u
-#define FSMVP_READ_MAX          (1u << 20)
-#define FSMVP_HEADER_SIZE       4096u
-#define FSMVP_MOUNTPOINT_MAX    1024u
+#define FSMVP_WORKERS_MAX    16u
+#define FSMVP_RECEIVE_SIZE   8192u
+#define FSMVP_SLOTS	     4096u
+#define FSMVP_SLOTS_RESERVED 128u /* kept for what is not READ */
+#define FSMVP_SLOT_SIZE	     512u
+#define FSMVP_PAYLOAD_SIZE   4096u
+#define FSMVP_HANDLES	     65536u
+#define FSMVP_HANDLE_SIZE    128u
+#define FSMVP_LEASES	     16384u
+#define FSMVP_LEASE_SIZE     128u
+#define FSMVP_LEASE_NAME     64u
+#define FSMVP_MAP_BYTES	     (64u << 20)
+#define FSMVP_BLOCK_SHIFT    16u /* 64 KiB blocks: half a read-ahead */
+#define FSMVP_NAME_MAX	     255u
+#define FSMVP_RAW_SIZE	     304u
+#define FSMVP_READ_MAX	     (1u << 20)
+#define FSMVP_HEADER_SIZE    4096u
+#define FSMVP_MOUNTPOINT_MAX 1024u
 /* READ slots less a few hundred, so that buffered reads queue in the kernel before the table is full. */
-#define FSMVP_MAX_BACKGROUND    3712u
+#define FSMVP_MAX_BACKGROUND 3712u
 
 enum fsmvp_section_id {
 	FSMVP_SECTION_RECEIVE = 0,
@@ -113,7 +113,8 @@ enum fsmvp_section_id {
 enum fsmvp_op {
 	FSMVP_OP_LOOKUP = 1,  /* node = parent, name */
 	FSMVP_OP_GETATTR = 2, /* node */
-	FSMVP_OP_READDIR = 3, /* node, arg0 = cursor (0 first), arg1 = room in bytes, arg2 = 1: with attributes */
+	FSMVP_OP_READDIR =
+	    3, /* node, arg0 = cursor (0 first), arg1 = room in bytes, arg2 = 1: with attributes */
 	FSMVP_OP_OPEN = 4,    /* node, handle, arg0 = open flags */
 	FSMVP_OP_READ = 5,    /* node, handle, arg0 = offset, arg1 = size */
 	FSMVP_OP_RELEASE = 6, /* never in a slot: histogram rows only */
@@ -163,7 +164,7 @@ enum fsmvp_side {
 
 struct fsmvp_section {
 	uint64_t offset; /* from the region's first byte; page aligned */
-	uint32_t count;  /* rows */
+	uint32_t count;	 /* rows */
 	uint32_t stride; /* bytes a row */
 };
 
@@ -175,13 +176,14 @@ struct fsmvp_header {
 	uint32_t volume_flags;
 	uint32_t workers;
 	uint64_t region_size;
-	uint64_t active;  /* pid | start time << 32, as the next two */
+	uint64_t active; /* pid | start time << 32, as the next two */
 	uint64_t standby;
 	uint64_t control;
-	uint64_t epoch;     /* counts takeovers; the shim that mounts is 1 */
+	uint64_t epoch;	    /* counts takeovers; the shim that mounts is 1 */
 	uint64_t heartbeat; /* the active shim's, CLOCK_MONOTONIC ns */
 	uint64_t released;  /* handles ever made RELEASED: a hint when to look, the rows are the truth */
-	uint32_t slots_high;   /* rows of the READ part of the ring ever used, plus FSMVP_SLOTS_RESERVED: walks stop there */
+	uint32_t
+	    slots_high; /* rows of the READ part of the ring ever used, plus FSMVP_SLOTS_RESERVED: walks stop there */
 	uint32_t handles_high; /* likewise */
 	uint32_t leases_high;
 	uint32_t pad0;
@@ -192,15 +194,16 @@ struct fsmvp_header {
 	uint64_t statfs_files;
 	uint32_t statfs_bsize;
 	uint32_t statfs_namemax;
-	uint64_t count_leased;     /* READs answered from a lease */
+	uint64_t count_leased;	   /* READs answered from a lease */
 	uint64_t count_forwarded;  /* slots submitted */
 	uint64_t count_slots_full; /* READs answered EIO for want of a slot */
 	uint64_t count_handles_full;
-	uint64_t count_hostile;    /* control's values out of range, dropped */
-	uint64_t count_cancelled;  /* EINTR answered to a dying caller */
+	uint64_t count_hostile;	  /* control's values out of range, dropped */
+	uint64_t count_cancelled; /* EINTR answered to a dying caller */
 	uint64_t bytes_leased;
 	uint64_t pad1[2];
-	uint64_t connection; /* the mount's device number (st_dev minor names /sys/fs/fuse/connections/N), as control found it */
+	uint64_t
+	    connection; /* the mount's device number (st_dev minor names /sys/fs/fuse/connections/N), as control found it */
 	struct fsmvp_section sections[FSMVP_SECTIONS_MAX];
 	uint8_t init[512];   /* the kernel's FUSE_INIT, raw */
 	uint8_t answer[512]; /* and what was answered */
@@ -213,7 +216,7 @@ struct fsmvp_attr {
 	uint64_t node;
 	uint64_t size;
 	int64_t mtime_ns; /* since 1970; also atime and ctime */
-	uint32_t mode;    /* S_IFMT and permissions */
+	uint32_t mode;	  /* S_IFMT and permissions */
 	uint32_t nlink;
 	uint32_t uid;
 	uint32_t gid;
@@ -229,11 +232,12 @@ struct fsmvp_slot {
 	uint64_t arg0;
 	uint64_t arg1;
 	uint64_t arg2;
-	int32_t error;   /* control: 0 or a negative errno */
-	uint32_t length; /* control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of payload */
-	uint64_t lease;  /* control: OPEN, what the handle may read from */
+	int32_t error; /* control: 0 or a negative errno */
+	uint32_t
+	    length; /* control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of payload */
+	uint64_t lease; /* control: OPEN, what the handle may read from */
 	uint32_t replays;
-	uint32_t pid; /* the caller's thread id; 0 from a foreign pid namespace */
+	uint32_t pid;	   /* the caller's thread id; 0 from a foreign pid namespace */
 	uint64_t taken_at; /* CLOCK_MONOTONIC ns, as the next four */
 	uint64_t submitted_at;
 	uint64_t picked_at;
@@ -250,7 +254,8 @@ struct fsmvp_slot {
 /* One entry of a listing in a payload row; the name follows, the record is padded to 8 bytes. */
 struct fsmvp_dirent {
 	struct fsmvp_attr attr;
-	uint64_t cursor; /* where a listing that saw this entry goes on: the entry's persisted sequence number */
+	uint64_t
+	    cursor; /* where a listing that saw this entry goes on: the entry's persisted sequence number */
 	uint16_t name_length;
 	uint16_t pad[3];
 };
@@ -260,11 +265,11 @@ struct fsmvp_handle {
 	uint64_t node;
 	uint64_t unique; /* of its OPEN */
 	uint64_t lease;
-	uint64_t bytes;  /* given to the kernel, read-ahead included */
+	uint64_t bytes;	 /* given to the kernel, read-ahead included */
 	uint64_t cursor; /* the furthest byte given, plus one */
 	uint32_t pid;
 	uint32_t open_flags;
-	uint32_t mode;       /* reserved: buffered, direct, passthrough */
+	uint32_t mode;	     /* reserved: buffered, direct, passthrough */
 	uint32_t backing_id; /* reserved */
 	uint64_t pad[8];
 };
@@ -280,7 +285,7 @@ struct fsmvp_lease {
 	uint32_t flags; /* reserved */
 	uint32_t name_length;
 	char name[FSMVP_LEASE_NAME]; /* no '/', not beginning with '.' */
-	uint64_t pad[2];             /* reserved: cached and passthrough open counts */
+	uint64_t pad[2];	     /* reserved: cached and passthrough open counts */
 };
 
 #define FSMVP_BUCKETS 256u
@@ -304,11 +309,11 @@ struct fsmvp_hello {
 };
 
 enum fsmvp_frame_type {
-	FSMVP_FRAME_ACK = 1,        /* shim: order `number` is done */
-	FSMVP_FRAME_LOG = 2,        /* shim: u32 level, text */
+	FSMVP_FRAME_ACK = 1,	    /* shim: order `number` is done */
+	FSMVP_FRAME_LOG = 2,	    /* shim: u32 level, text */
 	FSMVP_FRAME_INVALIDATE = 3, /* control: struct fsmvp_invalidate */
 	FSMVP_FRAME_REVOKED = 4,    /* control: u64 lease; close the descriptor you keep for it */
-	FSMVP_FRAME_QUIT = 5,       /* control: end now; the mount is gone or going */
+	FSMVP_FRAME_QUIT = 5,	    /* control: end now; the mount is gone or going */
 	FSMVP_FRAME_LOG_LEVEL = 6,  /* control: u32 */
 };
 #define FSMVP_FRAME_MAX 4096u
@@ -328,7 +333,7 @@ struct fsmvp_invalidate {
 };
 
 #define FSMVP_AT(type, field, at) _Static_assert(offsetof(struct type, field) == (at), #type "." #field)
-#define FSMVP_SIZE(type, size)    _Static_assert(sizeof(struct type) == (size), #type)
+#define FSMVP_SIZE(type, size)	  _Static_assert(sizeof(struct type) == (size), #type)
 FSMVP_SIZE(fsmvp_section, 16);
 FSMVP_SIZE(fsmvp_header, FSMVP_HEADER_SIZE);
 FSMVP_AT(fsmvp_header, magic, 0);
@@ -479,7 +484,8 @@ uint64_t fsmvp_process_id(int32_t pid);
 
 /* Sends or receives exactly `length` bytes and up to 8 descriptors with the first of them, waiting at most `timeout_ms`. Received descriptors are
  * CLOEXEC; *fd_count is room on entry, how many came on return; surplus ones are closed. 0 or a negative errno (-EPIPE: the other side is gone). */
-int fsmvp_send(int socket, const void *data, uint32_t length, const int *fds, uint32_t fd_count, int timeout_ms);
+int fsmvp_send(int socket, const void *data, uint32_t length, const int *fds, uint32_t fd_count,
+	       int timeout_ms);
 int fsmvp_receive(int socket, void *data, uint32_t length, int *fds, uint32_t *fd_count, int timeout_ms);
 
 #endif

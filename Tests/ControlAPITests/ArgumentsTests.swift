@@ -1,0 +1,130 @@
+import Testing
+
+@testable import fsmvp
+
+@Suite("The command line")
+struct ArgumentsTests {
+  private static func words(_ line: String) -> [String] { line.split(separator: " ").map(String.init) }
+
+  @Test(
+    "a line means one command",
+    arguments: [
+      ("run", .run(RunArguments())),
+      ("run --demo --mountpoint /m --config=c", .run(RunArguments(config: "c", mountpoint: "/m", isDemo: true))),
+      ("--config c run", .run(RunArguments(config: "c"))),
+      ("jobs", .jobs(.init())),
+      ("jobs --search a --start=40 --limit 5 --json", .jobs(.init(search: "a", start: 40, limit: 5, isJSON: true))),
+      ("jobs --search=a=b", .jobs(.init(search: "a=b"))),
+      ("jobs --limit 5 --limit 6", .jobs(.init(limit: 6))),
+      ("stage f --recipient a", .stage(file: "f", recipient: "a", isJSON: false)),
+      ("stage --recipient=--x f --json", .stage(file: "f", recipient: "--x", isJSON: true)),
+      ("stage --recipient -x f", .stage(file: "f", recipient: "-x", isJSON: false)),
+      ("stage --recipient ../&#%+/ü f", .stage(file: "f", recipient: "../&#%+/ü", isJSON: false)),
+      ("stage --recipient a -- -f", .stage(file: "-f", recipient: "a", isJSON: false)),
+      ("staged --json", .staged(isJSON: true)),
+      ("unstage i", .unstage(.item("i"), isJSON: false)),
+      ("unstage --all --json", .unstage(.all, isJSON: true)),
+      ("unstage -- --all", .unstage(.item("--all"), isJSON: false)),
+      ("status", .status(isJSON: false)),
+      ("trace --json", .trace(isJSON: true)),
+      ("stop", .stop(forget: false)),
+      ("stop --forget", .stop(forget: true)),
+      ("config", .config(isJSON: false)),
+      ("version", .version),
+      ("--version", .version),
+      ("help", .help(nil)),
+      ("--help", .help(nil)),
+      ("-h", .help(nil)),
+      ("help stage", .help(.stage)),
+      ("stage --help", .help(.stage)),
+      ("--help stage", .help(.stage)),
+      ("jobs --limit nonsense -h", .help(.jobs)),
+    ] as [(String, Command)])
+  func understands(line: String, command: Command) throws {
+    #expect(try Invocation(arguments: Self.words(line)).command == command)
+  }
+
+  @Test(
+    "a wrong line is refused with code 2 and a sentence with a hint",
+    arguments: [
+      ("", "say what to do"),
+      ("stge f --recipient a", "did you mean `fsmvp stage`?"),
+      ("stat", "did you mean `fsmvp status`?"),
+      ("unstge", "did you mean `fsmvp unstage`?"),
+      ("frobnicate", "`fsmvp help` lists them"),
+      ("help bogus", "there is no verb"),
+      ("--json jobs", "no flag --json before the verb"),
+      ("jobs --serach x", "did you mean --search?"),
+      ("jobs --demo", "has no flag --demo"),
+      ("jobs -x", "has no flag -x"),
+      ("jobs --search", "--search needs a value"),
+      ("jobs --search --json", "--search needs a value"),
+      ("jobs --json=yes", "--json takes no value"),
+      ("jobs --start -1", "--start takes a whole number from 0"),
+      ("jobs --start 1.5", "--start takes a whole number"),
+      ("jobs --start 99999999999999999999", "--start takes a whole number"),
+      ("jobs --limit 0", "--limit takes a whole number from 1 to 5000"),
+      ("jobs --limit 5001", "--limit takes a whole number from 1 to 5000"),
+      ("jobs --limit=", "--limit takes a whole number"),
+      ("jobs extra", "does not know what to do with “extra”"),
+      ("stage", "needs FILE_ID"),
+      ("stage f", "--recipient TAG"),
+      ("stage f --recipient=", "the recipient is empty"),
+      ("stage f g --recipient a", "does not know what to do with “g”"),
+      ("unstage", "unstage ID|PATH"),
+      ("unstage i --all", "not both"),
+      ("unstage a b", "does not know what to do with “b”"),
+      ("run --mountpoint=", "--mountpoint needs the path"),
+      ("--config", "--config needs a value"),
+      ("--config= status", "--config needs the path"),
+    ])
+  func refuses(line: String, hint: String) {
+    do throws(CommandFailure) {
+      let invocation = try Invocation(arguments: Self.words(line))
+      Issue.record("was taken for \(invocation)")
+    } catch {
+      #expect(error.code == .usage)
+      #expect(error.message.contains(hint), "\(error.message)")
+      #expect(!error.message.contains("\n"))
+    }
+  }
+
+  @Test("an empty id or recipient is refused")
+  func empty() {
+    #expect(throws: CommandFailure.self) { try Invocation(arguments: ["stage", "", "--recipient", "a"]) }
+    #expect(throws: CommandFailure.self) { try Invocation(arguments: ["stage", "f", "--recipient", ""]) }
+    #expect(throws: CommandFailure.self) { try Invocation(arguments: ["unstage", ""]) }
+  }
+
+  @Test("--config goes for every verb, before it and behind")
+  func config() throws {
+    #expect(try Invocation(arguments: Self.words("--config f status")).config == "f")
+    #expect(try Invocation(arguments: Self.words("status --config=f")).config == "f")
+    #expect(try Invocation(arguments: Self.words("--config f status --config g")).config == "g")
+  }
+
+  @Test("every verb's help names every flag and every default", arguments: Verb.allCases)
+  func help(verb: Verb) {
+    let text = Help.text(verb)
+    #expect(text.hasPrefix("usage: fsmvp \(verb.rawValue)"))
+    for flag in verb.syntax.flags {
+      #expect(text.contains("--\(flag.name)"))
+      if let fallback = flag.fallback { #expect(text.contains("(default: \(fallback))")) }
+    }
+    #expect(Help.text(nil).contains("  \(verb.rawValue) "))
+  }
+
+  @Test("errors of the API have the exit codes of the contract")
+  func codes() {
+    let codes = ["invalid", "no_such_item", "no_such_file", "service_unreachable", "service_refused", "service_malformed", "failed", "?"]
+    #expect(codes.map { ExitCode(api: $0).rawValue } == [2, 4, 4, 5, 5, 5, 1, 1])
+  }
+
+  @Test(
+    "a path to unstage is made absolute by its text",
+    arguments: [
+      ("/a/b", "/a/b"), ("a/b", "/w/x/a/b"), ("./a", "/w/x/a"), ("../a", "/w/a"), ("../../../a", "/a"), ("/a//b/./c/..", "/a/b"),
+      ("..", "/w"),
+    ])
+  func absolute(path: String, expected: String) { #expect(UnstageVerb.absolute(path, from: "/w/x") == expected) }
+}

@@ -1,0 +1,153 @@
+import MediaHub
+import Staging
+import Testing
+
+@testable import ControlAPI
+@testable import fsmvp
+
+@Suite("Tables and text for people")
+struct TableTests {
+  @Test(
+    "text has the width a terminal gives it",
+    arguments: [
+      ("abc", 3), ("", 0), ("ü", 1), ("u\u{308}", 1), ("日本", 4), ("ﾊ", 1), ("Ａ", 2), ("한", 2), ("👨‍👩‍👧", 2), ("🇩🇪", 2), ("a\u{200b}b", 2),
+      ("❤️", 2),
+    ])
+  func width(text: String, columns: Int) { #expect(DisplayText.width(text) == columns) }
+
+  @Test(
+    "what would steer a terminal is replaced",
+    arguments: [
+      ("a\u{1b}[31mred", "a\u{fffd}[31mred"), ("a\nb\tc\r\n", "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}"),
+      ("\u{7f}\u{9b}2J", "\u{fffd}\u{fffd}2J"),
+      ("a\u{202e}4pm.exe", "a\u{fffd}4pm.exe"), ("日本 ü 👨‍👩‍👧", "日本 ü 👨‍👩‍👧"), ("a\u{0}b", "a\u{fffd}b"),
+    ])
+  func printable(text: String, expected: String) { #expect(DisplayText.printable(text) == expected) }
+
+  @Test("JSON keeps its meaning where a terminal is protected from it")
+  func printableJSON() throws {
+    let json = String(decoding: try ControlJSON.encode(["a\u{9b}\u{7f}\u{202e}\u{1b}"]), as: UTF8.self)
+    let shown = DisplayText.printableJSON(json)
+    #expect(!shown.unicodeScalars.contains { $0.value < 0x20 || (0x7f..<0xa0).contains($0.value) || $0.value == 0x202e })
+    #expect(try ControlJSON.decode([String].self, from: Array(shown.utf8)) == ["a\u{9b}\u{7f}\u{202e}\u{1b}"])
+  }
+
+  @Test("text is cut at a column, never in a character")
+  func cut() {
+    #expect(DisplayText.cut("abcdef", to: 6) == "abcdef")
+    #expect(DisplayText.cut("abcdefg", to: 6) == "abcde…")
+    #expect(DisplayText.cut("日本語", to: 4) == "日…")
+    #expect(DisplayText.cut("abc", to: 1) == "…")
+  }
+
+  private static let page = MediaHubPage(
+    jobs: [
+      MediaHubJob(
+        id: "j1", name: "Holiday in Österreich",
+        outputs: [
+          MediaHubOutput(fileId: "f1", name: "holiday.mp4", size: 1_610_612_736, contentType: "video/mp4"),
+          MediaHubOutput(fileId: "f2", name: "日本.mp4", size: 17, contentType: "video/mp4"),
+        ]),
+      MediaHubJob(id: "j22", name: "two\nlines", outputs: []),
+    ], total: 57, start: 20, limit: 2)
+
+  @Test("jobs, whole")
+  func jobs() {
+    #expect(
+      JobsVerb.text(Self.page, query: .init(search: "it's", start: 20, limit: 2), width: nil) == """
+        JOB  NAME                   FILE  OUTPUT          SIZE
+        j1   Holiday in Österreich  f1    holiday.mp4  1.5 GiB
+        j1   Holiday in Österreich  f2    日本.mp4        17 B
+        j22  two\u{fffd}lines              -     (no output)        -
+        Showing 21-22 of 57; next: fsmvp jobs --search='it'\\''s' --start 22 --limit 2
+
+        """)
+  }
+
+  @Test("jobs, cut to a narrow terminal: names give way, ids stay")
+  func narrow() {
+    let text = JobsVerb.text(Self.page, query: .init(start: 20), width: 44)
+    #expect(
+      text == """
+        JOB  NAME         FILE  OUTPUT          SIZE
+        j1   Holiday in…  f1    holiday.mp4  1.5 GiB
+        j1   Holiday in…  f2    日本.mp4        17 B
+        j22  two\u{fffd}lines    -     (no output)        -
+        Showing 21-22 of 57; next: fsmvp jobs --start 22
+
+        """)
+    for width in [1, 10, 30] {
+      #expect(JobsVerb.text(Self.page, query: .init(), width: width).contains("f1"))
+    }
+  }
+
+  @Test("where there is nothing to list, a sentence says why")
+  func none() {
+    func text(total: Int, start: Int = 0, search: String? = nil) -> String {
+      JobsVerb.text(MediaHubPage(jobs: [], total: total, start: start, limit: 20), query: .init(search: search, start: start), width: nil)
+    }
+    #expect(text(total: 0) == "There are no finished jobs.\n")
+    #expect(text(total: 0, search: "x") == "No finished job has “x” in its name.\n")
+    #expect(text(total: 57, start: 60) == "Nothing from 60 on: there are 57; first: fsmvp jobs\n")
+  }
+
+  @Test("the last page names no next one, and hostile numbers harm nobody")
+  func last() {
+    var page = Self.page
+    page.total = 22
+    #expect(JobsVerb.text(page, query: .init(start: 20), width: nil).hasSuffix("Showing 21-22 of 22\n"))
+    page.start = .max
+    page.jobs[0].outputs[0].size = .min
+    _ = JobsVerb.text(page, query: .init(), width: nil)
+  }
+
+  @Test("staged items")
+  func staged() {
+    let items = [
+      StagedItem.example(), .example(id: "i22", size: 0, bytesFetched: 0),
+      .example(id: "i3", bytesFetched: 0, failure: "the link\nis gone"),
+    ]
+    #expect(
+      StagedVerb.text(items, width: nil) == """
+        ID   NAME       RECIPIENT    SIZE  FETCHED  GIVEN TO KERNEL  STATE   PATH
+        i1   video.mp4  alice      1000 B     99 %            2 KiB  ready   /mnt/x/Staged/i1/video.mp4
+        i22  video.mp4  alice         0 B    100 %            2 KiB  ready   /mnt/x/Staged/i22/video.mp4
+        i3   video.mp4  alice      1000 B      0 %            2 KiB  failed  /mnt/x/Staged/i3/video.mp4
+        i3: the link\u{fffd}is gone
+
+        """)
+    #expect(StagedVerb.text([], width: nil).hasPrefix("Nothing is staged"))
+    #expect(StagedVerb.text(items, width: 20).contains("/mnt/x/Staged/i22/video.mp4"))
+  }
+
+  @Test("status")
+  func status() {
+    #expect(
+      StatusVerb.text(.example) == """
+        control plane    pid 41, version 9.9.9, up 1 h 2 min
+        shim             pid 42, epoch 3, 2 restarts
+        mount            /mnt/x
+        socket           /run/x/api.sock
+        staged           1 item, 2 open handles
+        fetched          1 GiB
+        given to kernel  5 B, read-ahead included
+        reads            6 answered by the shim alone
+        requests         7 forwarded, 9 cancelled, 8 without a free slot
+
+        """)
+  }
+
+  @Test("trace")
+  func trace() {
+    #expect(
+      TraceVerb.text(.example, width: nil) == """
+        OP    SEGMENT  COUNT      P50     P99    MAX
+        read  total    12345  12.3 us  1.5 ms  2.5 s
+        read  fetched      3   0.5 us    1 ms   1 ms
+
+        """)
+    #expect(TraceVerb.text(TraceReport(ops: []), width: nil) == "No request of the kernel was timed yet.\n")
+    #expect(TraceVerb.time(.nan) == "-")
+    #expect(TraceVerb.time(1e300) == "-")
+  }
+}

@@ -1,0 +1,121 @@
+import Core
+import EventLoop
+import Glibc
+import MediaHubSim
+import Support
+import Synchronization
+import Testing
+import Transfer
+
+@testable import Store
+
+/// A file of the simulator as the store sees it: links minted over its API.
+final class SimOrigin: Origin {
+  let simulator: Simulator
+  let file: String
+  let size: Int64
+  private let client: HTTPClient
+  private let state = Mutex<(generation: Int, tags: [String])>((0, []))
+
+  init(_ simulator: Simulator, file: String, size: Int64, client: HTTPClient) {
+    (self.simulator, self.file, self.size, self.client) = (simulator, file, size, client)
+  }
+
+  /// Recipients of the next links; another one is another ETag and other bytes.
+  func use(tags: [String]) { state.withLock { $0.tags = tags } }
+  var links: Int { state.withLock { $0.generation } }
+
+  @TransferLoop func link(replacing stale: Link?) async throws(TransferError) -> Link {
+    let (generation, tag) = state.withLock { state in
+      state.generation += 1
+      return (state.generation, state.tags.isEmpty ? "a" : state.tags.count > 1 ? state.tags.removeFirst() : state.tags[0])
+    }
+    let form = "grant_type=client_credential&client_id=demo-client&client_secret=demo-secret"
+    let answer = try await client.perform(HTTPRequest(.post, url: simulator.baseURL + "/oauth2/token/", form: Redacted(form)))
+    let text = String(decoding: answer.body, as: UTF8.self)
+    guard let token = text.split(separator: "\"").drop(while: { $0 != "access_token" }).dropFirst(2).first else {
+      throw .refused("no token")
+    }
+    let found = try await client.perform(
+      HTTPRequest(
+        url: simulator.baseURL + "/files/downloads/?file_id=\(file)&autograph_tag=\(tag)&redirect=true", bearer: Redacted(String(token))))
+    guard let location = found.location else { throw .refused("no link") }
+    return Link(url: location, generation: generation)
+  }
+}
+
+/// An origin whose links all lead to one URL.
+struct FixedOrigin: Origin {
+  let size: Int64
+  let url: String
+  let count = Counter()
+  final class Counter: Sendable { let value = Atomic<Int>(0) }
+  func link(replacing stale: Link?) async throws(TransferError) -> Link {
+    Link(url: Redacted(url), generation: count.value.add(1, ordering: .relaxed).newValue)
+  }
+}
+
+/// A folder under /tmp/fs/store that goes with the object.
+final class ScratchFolder: Sendable {
+  let path: String
+  let folder: CacheFolder
+  init(_ path: String? = nil) throws {
+    let made = path ?? "/tmp/fs/store/test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    for part in ["/tmp/fs", "/tmp/fs/store", made] { mkdir(part, 0o700) }
+    let descriptor = open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Errno.current }
+    self.path = made
+    folder = CacheFolder(descriptor: descriptor)
+  }
+  func read(_ name: String, _ range: ByteRange) -> [UInt8] {
+    let descriptor = openat(folder.descriptor, name, O_RDONLY)
+    guard descriptor >= 0 else { return [] }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: Int(range.count))
+    let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(range.start)) }
+    return Array(bytes.prefix(max(0, count)))
+  }
+  func size(_ name: String) -> Int64? {
+    var about = stat()
+    return fstatat(folder.descriptor, name, &about, 0) == 0 ? Int64(about.st_size) : nil
+  }
+  deinit {
+    close(folder.descriptor)
+    rmdir(path)
+  }
+}
+
+/// What a store told, in order.
+final class StoreLog: Sendable {
+  private let state = Mutex<(blocks: Set<Int>, failures: [String?])>(([], []))
+  var blocks: Set<Int> { state.withLock { $0.blocks } }
+  var failures: [String?] { state.withLock { $0.failures } }
+  @TransferLoop func attach(_ store: SparseStore) {
+    store.onBlocks = { blocks, isPresent in
+      self.state.withLock { if isPresent { $0.blocks.formUnion(blocks) } else { $0.blocks.subtract(blocks) } }
+    }
+    store.onFailure = { reason in self.state.withLock { $0.failures.append(reason) } }
+  }
+}
+
+extension SparseStore {
+  func bytes(_ range: ByteRange) async -> Result<ByteRange, Errno> {
+    await withCheckedContinuation { continuation in read(range) { continuation.resume(returning: $0) } }
+  }
+  func closed(_ error: Errno = .io) async {
+    await withCheckedContinuation { continuation in close(error: error) { continuation.resume() } }
+  }
+}
+
+/// Fast times, so that tests need not wait for patience.
+@TransferLoop
+func quickBudget(_ client: HTTPClient = HTTPClient(), _ adjust: (inout FetchBudget.Options) -> Void = { _ in }) -> FetchBudget {
+  var options = FetchBudget.Options()
+  adjust(&options)
+  let budget = FetchBudget(client: client, options: options)
+  budget.adjust = {
+    $0.backoff = .milliseconds(5)
+    $0.backoffLimit = .milliseconds(20)
+  }
+  return budget
+}
