@@ -23,9 +23,9 @@ enum FakeShim {
       SIZE = \(size)
       listener = socket.socket(fileno=3)
       listener.setblocking(True)
-      def me():
-        fields = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
-        return os.getpid() | (int(fields[19]) & 0xffffffff) << 32
+      def me(pid=os.getpid()):
+        fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
+        return pid | (int(fields[19]) & 0xffffffff) << 32
       def hello(status=0, message=b"", magic=0x6d61657274736673, abi=1, who=None):
         return struct.pack("<QIiQQQ472s", magic, abi, status, 0, me() if who is None else who, SIZE, message)
       def fds(seals=6, size=SIZE, header=HEADER, device="/dev/fuse", flags=os.EFD_NONBLOCK):

@@ -64,6 +64,7 @@ import Wire
 
       #expect(await eventually { volume.releases.count == 3 })
       #expect(volume.releases.map(\.bytes).contains(Int64(bytes.count)))
+      host.rows?.forEachReleased { Issue.record("row \($0.handle) was not given back") }
       let figures = try #require(host.figures)
       #expect(figures.pid == host.process?.pid && figures.epoch == 1 && figures.restarts == 0 && figures.hostile == 0)
       #expect(figures.openHandles == 0 && figures.inHand == 0 && figures.leases == 1 && figures.counters.forwarded > 0)
@@ -87,7 +88,7 @@ import Wire
       #expect(await eventually { volume.reads >= 4 })
       let began = SystemClock().now()
       await host.stop()
-      #expect(SystemClock().now() - began < .seconds(3.5))
+      #expect(SystemClock().now() - began < .seconds(8))
       for reader in readers { #expect(await Task.detached { reader.join() }.value == .failure(.io)) }
       // Bytes that come after the end go nowhere, and hurt nobody.
       volume.endStall()
@@ -146,6 +147,27 @@ import Wire
     }
   }
 
+  @Test("20,000 requests one after the other, each rung for while the one before is being answered: none waits for a bell that was lost")
+  func bells() async throws {
+    try await mounted { scratch, _, host in
+      let path = scratch.mountpoint + "/nobody"
+      let calls = HangingCall { (0..<20_000).filter { _ in access(path, F_OK) != 0 && errno == ENOENT }.count }
+      // Progress is what is waited for, not an end within a time.
+      var seen: UInt64 = 0
+      var idle = 0
+      while seen < 20_000, idle < 400 {
+        try await Task.sleep(for: .milliseconds(10))
+        let now = host.trace()["lookup"]?["complete"]?.count ?? 0
+        idle = now == seen ? idle + 1 : 0
+        seen = now
+      }
+      #expect(seen >= 20_000)
+      // Also frees a caller that hangs.
+      if seen < 20_000 { await host.stop() }
+      #expect(await Task.detached { calls.join() }.value == 20_000)
+    }
+  }
+
   @Test("a listing of thousands of entries has each of them once")
   func longListing() async throws {
     try await mounted { scratch, volume, host in
@@ -156,10 +178,6 @@ import Wire
       let missing = Set(names + [".", ".."]).subtracting(listed)
       #expect(missing.isEmpty)
       #expect(listed.count == 3002)
-      if !missing.isEmpty {
-        let again = try await away { FileManager.list(mountpoint) }
-        #expect(again.count == 0, "\(Set(names).subtracting(again))")
-      }
     }
   }
 
@@ -179,7 +197,7 @@ import Wire
       #expect(reports.first?.contains("signal 9") == true)
       let began = SystemClock().now()
       await host.stop()
-      #expect(SystemClock().now() - began < .seconds(3.5))
+      #expect(SystemClock().now() - began < .seconds(8))
       #expect(await Task.detached { reader.join() }.value != .success(pattern(100)))
     }
   }
@@ -219,7 +237,7 @@ import Wire
       let volume = FakeVolume(folder: scratch.backing)
       volume.add("b", [1, 2, 3])
       // As when the control plane died: its link is closed, the shim serves on.
-      first.phase = .stopping
+      first.phase = .failed
       first.link?.close()
       first.link = nil
       let second = scratch.host(volume, shim: try Scratch.shim())
@@ -228,7 +246,6 @@ import Wire
       let path = scratch.mountpoint + "/b"
       #expect(try await away { FileManager.read(path) } == .success([1, 2, 3]))
       await second.stop()
-      first.phase = .failed
     }
   }
 

@@ -260,10 +260,12 @@ import Testing
         go.set(rounds)
         return
       }
+      // Each side is let win for certain now and then; in between they race, from a different moment each time.
+      if round % 100 == 0 { test.step(0, FSMVP_TAKEN, FSMVP_CANCELLED) }
       go.set(round)
-      // A different moment each time.
+      if round % 100 == 50 { back.wait(for: round) }
       for _ in 0..<(round % 64) { _ = fsmvp_load_acquire(test.words) }
-      if test.step(0, FSMVP_TAKEN, FSMVP_CANCELLED) {
+      if round % 100 == 0 || test.step(0, FSMVP_TAKEN, FSMVP_CANCELLED) {
         cancelled += 1
         while test.state(0) == FSMVP_CANCELLED { _ = taken(ring) }
         test.step(0, FSMVP_CANCEL_DONE, FSMVP_FREE)
@@ -277,7 +279,7 @@ import Testing
       }
     }
     #expect(wins.value + cancelled == rounds)
-    #expect(wins.value > 0 && cancelled > 0, "both sides win sometimes: \(wins.value) and \(cancelled)")
+    #expect(wins.value >= 300 && cancelled >= 300, "\(wins.value) and \(cancelled)")
   }
 
   @Test("120,000 slots over two doorbells, in bursts: no wake-up is lost")
