@@ -55,7 +55,7 @@ $(BUILD)/.control: $(SWIFT_SOURCES)
 	@mkdir -p $(BIN)
 	$(SWIFT) build $(SWIFT_FLAGS) --product fsmvp
 	$(SWIFT) build $(SWIFT_FLAGS) --product mediahub-sim
-	@ln -sf ../../.build/release/fsmvp ../../.build/release/mediahub-sim $(BIN)/
+	@install -m 755 .build/release/fsmvp .build/release/mediahub-sim $(BIN)/
 	@touch $@
 
 ## run: start both processes; without credentials the demo (ARGS="..." goes to fsmvp run)

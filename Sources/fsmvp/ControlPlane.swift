@@ -86,17 +86,12 @@ final class ControlPlane {
     return (mediaHub, FetchBudget(client: http, options: limits))
   }
 
-  /// Beside this program, through the links that lead to it.
+  /// Beside this program, whatever link it was called by.
   private static var shimPath: String {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
     let own = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    let beside = own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/fsmvp-shim"
-    if access(beside, X_OK) == 0 { return beside }
-    // Built in place: build/bin holds a link to us and the shim itself.
-    guard let called = CommandLine.arguments.first, let slash = called.lastIndex(of: "/") else { return beside }
-    let linked = called[..<slash] + "/fsmvp-shim"
-    return access(String(linked), X_OK) == 0 ? String(linked) : beside
+    return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/fsmvp-shim"
   }
 
   private static func sentence(_ error: any Error) -> String {

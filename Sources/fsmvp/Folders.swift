@@ -28,6 +28,7 @@ struct Folders {
     }
     self.runtime = runtime
     try Self.make(runtime, "runtime_dir")
+    try Self.refuseOpen(runtime, "runtime_dir")
     try Self.lock(runtime)
     try Self.make(state, "state_dir")
     instance = try Self.instance(in: state)
@@ -89,6 +90,13 @@ struct Folders {
     guard access(path, W_OK | X_OK) == 0 else {
       throw StartError("the folder \(path) cannot be written to: \(Errno.current); set \(setting) to one that can")
     }
+  }
+
+  /// Sockets and lock lie there: who could write to it could put their own in their place.
+  private static func refuseOpen(_ path: String, _ setting: String) throws(StartError) {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & 0o022 != 0 else { return }
+    throw StartError("the folder \(path) can be written to by others; run `chmod 700 \(path)` or set \(setting) to a folder of your own")
   }
 
   /// Never unlocked: the lock ends with the process.

@@ -4,6 +4,7 @@ import EventLoop
 import Glibc
 import MediaHub
 import Staging
+import Support
 import Synchronization
 import Testing
 
@@ -137,8 +138,7 @@ struct CommandTests {
 
   @Test("a control plane that takes connections and says nothing is given up")
   func silent() throws {
-    let folder = "/tmp/fsmvp-silent-\(getpid())"
-    mkdir(folder, 0o700)
+    let folder = try TestFolder.make("silent")
     let path = folder + "/api.sock"
     let listening = clinux_listen(path)
     defer {

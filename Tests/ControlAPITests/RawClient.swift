@@ -1,6 +1,7 @@
 import CLinux
 import EventLoop
 import Glibc
+import Support
 
 @testable import ControlAPI
 
@@ -13,8 +14,7 @@ struct Harness {
 
   init(idleSeconds: UInt32 = 20) async throws {
     EventLoop.start()
-    var template = Array("/tmp/fsmvp-api-XXXXXX".utf8CString)
-    folder = template.withUnsafeMutableBufferPointer { $0.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "" }
+    folder = try TestFolder.make("api")
     server = try await ControlServer(socket: folder + "/api.sock", operations: operations, idleSeconds: idleSeconds)
   }
 

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Support
 
 @testable import Settings
 
@@ -8,9 +9,7 @@ final class Scratch {
   let home: String
 
   init() throws {
-    var template = Array("/tmp/fsmvp-settings-XXXXXX".utf8CString)
-    guard let pointer = mkdtemp(&template) else { throw SettingsError("no scratch folder") }
-    home = String(cString: pointer)
+    home = try TestFolder.make("settings")
   }
 
   deinit { try? FileManager.default.removeItem(atPath: home) }

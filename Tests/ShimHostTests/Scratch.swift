@@ -2,6 +2,7 @@ import CLinux
 import Core
 import EventLoop
 import Glibc
+import Support
 import Testing
 import Wire
 
@@ -17,9 +18,7 @@ struct Scratch: Sendable {
 
   init() throws {
     EventLoop.start()
-    Guardian.start()
-    var template = Array("\(Guardian.prefix)XXXXXX".utf8CString)
-    path = String(cString: try #require(mkdtemp(&template)))
+    path = try TestFolder.make("host")
     mkdir(path + "/run", 0o700)
     mkdir(path + "/bytes", 0o700)
     root = OwnedDescriptor(clinux_open(path + "/bytes", O_RDONLY | O_DIRECTORY, 0))
@@ -49,32 +48,6 @@ struct Scratch: Sendable {
     }
     for folder in ["/mnt/below", "/mnt", "/run", "/bytes", ""] { rmdir(path + folder) }
   }
-}
-
-/// Unmounts what the tests of this process left when it ends without clearing up: killed, crashed. A shell that reads from a pipe which only this
-/// process holds open, and so is told of its end however it comes.
-private enum Guardian {
-  static let prefix = "/tmp/fsmvp-host-\(getpid())-"
-  static func start() { _ = started }
-
-  private static let started: Void = {
-    let script = """
-      read line
-      grep -o ' \(prefix)[^ ]*' /proc/self/mountinfo | while read mount; do umount -l "$mount"; done
-      rm -rf \(prefix)*
-      """
-    var ends: [Int32] = [0, 0]
-    guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { return }
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
-    // A session of its own: what ends the tests with their terminal or group does not end it.
-    var arguments: [UnsafeMutablePointer<CChar>?] = (["setsid", "sh", "-c", script] as [String]).map { strdup($0) } + [nil]
-    var pid = pid_t()
-    posix_spawn(&pid, "/usr/bin/setsid", &actions, nil, &arguments, environ)
-    for argument in arguments { free(argument) }
-    close(ends[0])
-  }()
 }
 
 /// A thread that may hang in a file system.

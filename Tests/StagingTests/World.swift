@@ -1,5 +1,6 @@
 import Core
 import Glibc
+import Support
 import Testing
 import Volume
 
@@ -94,10 +95,7 @@ final class World {
   }
 
   nonisolated static func temporaryFolder() throws -> String {
-    var template = Array("/tmp/fsmvp-staging-XXXXXX".utf8CString)
-    let isMade = template.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.flatMap { mkdtemp($0) } != nil }
-    try #require(isMade)
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    try TestFolder.make("staging")
   }
 
   nonisolated static func remove(folder: String) {

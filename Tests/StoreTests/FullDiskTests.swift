@@ -2,6 +2,7 @@ import Core
 import EventLoop
 import Glibc
 import MediaHubSim
+import Support
 import Testing
 import Transfer
 
@@ -11,8 +12,7 @@ import Transfer
 private final class SmallDisk {
   let scratch: ScratchFolder
   init?() throws {
-    let path = "/tmp/fs/store/disk-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    for part in ["/tmp/fs", "/tmp/fs/store", path] { mkdir(part, 0o700) }
+    let path = try TestFolder.make("disk")
     guard mount("tmpfs", path, "tmpfs", 0, "size=8m") == 0 else {
       rmdir(path)
       return nil

@@ -55,13 +55,12 @@ struct FixedOrigin: Origin {
   }
 }
 
-/// A folder under /tmp/fs/store that goes with the object.
+/// A folder that goes with the object.
 final class ScratchFolder: Sendable {
   let path: String
   let folder: CacheFolder
   init(_ path: String? = nil) throws {
-    let made = path ?? "/tmp/fs/store/test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    for part in ["/tmp/fs", "/tmp/fs/store", made] { mkdir(part, 0o700) }
+    let made = try path ?? TestFolder.make("store")
     let descriptor = open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Errno.current }
     self.path = made
