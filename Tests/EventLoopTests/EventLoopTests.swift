@@ -110,7 +110,7 @@ struct EventLoopTests {
   @Test("a pipe carries bytes both ways and tells its end")
   func pipes() async throws {
     var sockets: [Int32] = [0, 0]
-    #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &sockets) == 0)
+    #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &sockets) == 0)
     let (ours, theirs) = (sockets[0], sockets[1])
     let told = Box<[UInt8]>([])
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in

@@ -17,7 +17,9 @@ package enum TestFolder {
 
   private static let guardian: Void = {
     let mine = "/tmp/fsmvp-[a-z]*-\(getpid())-"
+    // It outlives every test: a descriptor it inherited would keep another test's socket open, whose end is then never seen.
     let script = """
+      for fd in /proc/self/fd/*; do [ ${fd##*/} -gt 2 ] && eval "exec ${fd##*/}<&-"; done 2>/dev/null
       read line
       grep -o ' \(mine)[^ ]*' /proc/self/mountinfo | while read mount; do umount -l "$mount"; done
       rm -rf \(mine)*
@@ -28,7 +30,7 @@ package enum TestFolder {
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
     // A session of its own: what ends the tests with their terminal or group does not end it.
-    var arguments: [UnsafeMutablePointer<CChar>?] = (["setsid", "sh", "-c", script] as [String]).map { strdup($0) } + [nil]
+    var arguments: [UnsafeMutablePointer<CChar>?] = (["setsid", "bash", "-c", script] as [String]).map { strdup($0) } + [nil]
     var pid = pid_t()
     posix_spawn(&pid, "/usr/bin/setsid", &actions, nil, &arguments, environ)
     for argument in arguments { free(argument) }
