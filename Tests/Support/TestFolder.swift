@@ -3,7 +3,7 @@ import Glibc
 
 /// A fresh folder for one test, 0700, named for its subject and this process.
 ///
-/// The test removes it; what a crashed or killed test process leaves, mounts included, a guardian takes away: a shell that reads from a socket
+/// The test removes it; what a crashed or killed test process leaves, mounts and the processes that work in the folder included, a guardian takes away: a shell that reads from a socket
 /// which only this process holds open, and so is told of its end however it comes.
 package enum TestFolder {
   package static func make(_ subject: String) throws -> String {
@@ -21,6 +21,7 @@ package enum TestFolder {
     let script = """
       for fd in /proc/self/fd/*; do [ ${fd##*/} -gt 2 ] && eval "exec ${fd##*/}<&-"; done 2>/dev/null
       read line
+      for pid in $(pgrep -f \(mine)); do [ $pid = $$ ] || kill -9 $pid; done
       grep -o ' \(mine)[^ ]*' /proc/self/mountinfo | while read mount; do umount -l "$mount"; done
       rm -rf \(mine)*
       """
