@@ -1,3 +1,5 @@
+import Core
+
 /// A URL reference in its five parts, and what it means relative to another: RFC 3986, section 5.2.
 ///
 /// (Foundation's URL is not used: it changes what it parses, and a signed link must arrive as it was written.)
@@ -112,9 +114,7 @@ struct WebAddress: Equatable {
     guard let host, let authority, !authority.contains("@"), !authority.contains("%") else { return false }
     switch scheme {
     case "https": return true
-    case "http":
-      let octets = host.split(separator: ".", omittingEmptySubsequences: false).map { $0.allSatisfy(\.isNumber) ? UInt8($0) : nil }
-      return host == "localhost" || host == "[::1]" || (octets.count == 4 && octets[0] == 127 && !octets.contains(nil))
+    case "http": return Loopback.contains(host)
     default: return false
     }
   }

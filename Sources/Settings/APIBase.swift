@@ -1,3 +1,5 @@
+import Core
+
 /// The service's base URL, as the setting has it.
 enum APIBase {
   /// Without trailing slashes; nil unless it is https (or http to this machine) with a host, and neither credentials, query nor fragment.
@@ -12,7 +14,7 @@ enum APIBase {
     guard let host = host(authority) else { return nil }
     switch scheme {
     case "https": break
-    case "http" where isThisMachine(host): break
+    case "http" where Loopback.contains(host): break
     default: return nil
     }
     return scheme + "://" + rest
@@ -30,12 +32,5 @@ enum APIBase {
       }
     }
     return host
-  }
-
-  private static func isThisMachine(_ host: Substring) -> Bool {
-    let host = host.lowercased()
-    if host == "localhost" || host == "[::1]" { return true }
-    let octets = host.split(separator: ".", omittingEmptySubsequences: false).map { $0.allSatisfy(\.isNumber) ? UInt8($0) : nil }
-    return octets.count == 4 && octets[0] == 127 && !octets.contains(nil)
   }
 }

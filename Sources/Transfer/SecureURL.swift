@@ -26,18 +26,10 @@ enum SecureURL {
     }
     switch scheme {
     case "https": return absolute
-    case "http" where isLoopback(part(CURLUPART_HOST, of: handle) ?? ""): return absolute
+    case "http" where Loopback.contains(part(CURLUPART_HOST, of: handle) ?? ""): return absolute
     case "http": throw .insecure("The link is plain http to another machine; only https is allowed.")
     default: throw .insecure("The link is neither https nor http.")
     }
-  }
-
-  /// 127.0.0.0/8, ::1 and localhost, as literals; no name is looked up.
-  static func isLoopback(_ host: String) -> Bool {
-    let host = host.lowercased()
-    if host == "localhost" || host == "[::1]" || host == "::1" { return true }
-    let parts = host.split(separator: ".", omittingEmptySubsequences: false).map { decimal($0.utf8) }
-    return parts.count == 4 && parts[0] == 127 && parts.allSatisfy { part in part.map { $0 <= 255 } ?? false }
   }
 
   private static func part(_ part: CURLUPart, of handle: OpaquePointer) -> String? {

@@ -39,6 +39,17 @@ struct ValueTests {
     #expect(StableHash.hex("x").count == 16)
   }
 
+  @Test(
+    "this machine is 127.0.0.0/8, ::1 and localhost, in no other spelling",
+    arguments: [
+      ("127.0.0.1", true), ("127.255.0.9", true), ("localhost", true), ("LocalHost", true), ("[::1]", true), ("::1", true),
+      ("127.1", false),
+      ("0177.0.0.1", false), ("127.0.0.256", false), ("128.0.0.1", false), ("127.0.0.1.example.com", false),
+      ("localhost.example.com", false),
+      ("", false), ("127.0.0.", false),
+    ])
+  func loopback(host: String, isHere: Bool) { #expect(Loopback.contains(host) == isHere) }
+
   @Test("ranges grow to blocks but not past the file")
   func aligned() {
     #expect(ByteRange(70_000, 70_001).aligned(to: 65536, limit: 1_000_000) == ByteRange(65536, 131072))

@@ -29,7 +29,7 @@ struct ConfigFileTests {
     #expect(throws: SettingsError("the config file \(missing) of --config does not exist")) {
       try Settings.load(scratch.inputs(config: missing))
     }
-    #expect(throws: SettingsError("the config file /work/none.toml of FSMVP_CONFIG does not exist")) {
+    #expect(throws: SettingsError("the config file /somewhere/none.toml of FSMVP_CONFIG does not exist")) {
       try Settings.load(scratch.inputs(["FSMVP_CONFIG": "none.toml"]))
     }
     #expect(throws: SettingsError("the config file \(scratch.home) cannot be read: Is a directory")) {

@@ -40,7 +40,7 @@ struct PrecedenceTests {
     #expect(settings.runtimeFolder == "/r")
     #expect(settings.stateFolder == "/s")
     #expect(settings.bytesFolder == scratch.home + "/t")
-    #expect(settings.mountpoint == "/work/m")
+    #expect(settings.mountpoint == "/somewhere/m")
     #expect(settings.apiBase == "http://127.0.0.1:8080/v1")
     #expect(settings.clientID == "me")
     #expect(settings.clientSecret.reveal() == "hush")

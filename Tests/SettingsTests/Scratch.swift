@@ -25,7 +25,7 @@ final class Scratch {
   }
 
   func inputs(_ environment: [String: String] = [:], flags: [String: String] = [:], config: String? = nil) -> SettingsInputs {
-    var inputs = SettingsInputs(environment: environment, home: home, workingFolder: "/work", uid: 1234)
+    var inputs = SettingsInputs(environment: environment, home: home, workingFolder: "/somewhere", uid: 1234)
     inputs.flags = flags
     inputs.configFlag = config
     return inputs
