@@ -30,6 +30,8 @@ struct Folders {
     try Self.make(runtime, "runtime_dir")
     try Self.refuseOpen(runtime, "runtime_dir")
     try Self.lock(runtime)
+    // Its control plane is dead, for the lock is ours; it holds the files of bytes.
+    if let error = LeftBehind.end(in: runtime) { throw StartError(error.description) }
     try Self.make(state, "state_dir")
     instance = try Self.instance(in: state)
     self.state = "\(state)/\(service == "demo" ? service : "service-" + StableHash.hex(service))"

@@ -23,6 +23,7 @@ enum Run {
   /// Runs until it is stopped; returns the exit code.
   static func main(_ arguments: RunArguments) -> Int32 {
     clinux_few_arenas()
+    signal(SIGPIPE, SIG_IGN)
     do throws(StartError) {
       let service = try Service(arguments)
       let folders = try Folders(

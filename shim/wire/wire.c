@@ -160,7 +160,7 @@ uint64_t fsmvp_now(void)
 
 uint64_t fsmvp_process_id(int32_t pid)
 {
-	char path[64], line[1024], *field;
+	char path[64], line[1024], *field, state;
 	unsigned long long start;
 	FILE *file;
 	size_t got;
@@ -172,12 +172,15 @@ uint64_t fsmvp_process_id(int32_t pid)
 	got = fread(line, 1, sizeof(line) - 1, file);
 	fclose(file);
 	line[got] = '\0';
-	/* The name, field 2, may hold anything; field 3 begins after the last ')'. The start time is field 22. */
+	/* The name, field 2, may hold anything; field 3, the state, comes after the last ')'. The start time is field 22. */
 	field = strrchr(line, ')');
 	if (!field ||
 	    sscanf(field + 1,
-		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &start) != 1)
+		   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
+		   &start) != 2)
+		return 0;
+	/* A zombie runs no more, however long its parent takes to notice. */
+	if (state == 'Z' || state == 'X')
 		return 0;
 	return fsmvp_pack((uint32_t)pid, (uint32_t)start);
 }

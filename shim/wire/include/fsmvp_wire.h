@@ -479,7 +479,8 @@ int fsmvp_region_check(const struct fsmvp_header *header, uint64_t size);
 
 /* CLOCK_MONOTONIC, ns. */
 uint64_t fsmvp_now(void);
-/* pid | start time << 32 of a process, so that a recycled pid is not taken for it; 0 if there is none. */
+/* pid | start time << 32 of a process, so that a recycled pid is not taken for it; 0 if there is none or it
+ * is a zombie. */
 uint64_t fsmvp_process_id(int32_t pid);
 
 /* Sends or receives exactly `length` bytes and up to 8 descriptors with the first of them, waiting at most `timeout_ms`. Received descriptors are
