@@ -105,11 +105,6 @@ int clinux_connect(const char *path)
 	return fd;
 }
 
-void clinux_trim(void)
-{
-	malloc_trim(0);
-}
-
 void clinux_few_arenas(void)
 {
 	mallopt(M_ARENA_MAX, 2);

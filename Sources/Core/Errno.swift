@@ -9,18 +9,14 @@ package struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
   /// The calling thread's errno; take it at once after the failing call.
   package static var current: Errno { Errno(errno) }
 
-  package static let again = Errno(EAGAIN)
   package static let badHandle = Errno(EBADF)
   package static let connectionAborted = Errno(ECONNABORTED)
   package static let invalid = Errno(EINVAL)
   package static let io = Errno(EIO)
   package static let isDirectory = Errno(EISDIR)
-  package static let nameTooLong = Errno(ENAMETOOLONG)
   package static let noEntry = Errno(ENOENT)
   package static let noSpace = Errno(ENOSPC)
   package static let notDirectory = Errno(ENOTDIR)
-  package static let notSupported = Errno(ENOTSUP)
-  package static let readOnly = Errno(EROFS)
   package static let stale = Errno(ESTALE)
   package static let tooManyFiles = Errno(ENFILE)
 

@@ -30,8 +30,6 @@ extension Region {
 
   /// Counts takeovers; the shim that mounted is 1.
   package var epoch: UInt64 { header.load(HeaderField.epoch) }
-  /// The active shim's pid, as the header says.
-  package var activePid: Int32 { Int32(truncatingIfNeeded: fsmvp_load_acquire(header.word(HeaderField.active))) }
   /// Rises after each handle that became RELEASED.
   package var releasedCount: UInt64 { fsmvp_load_acquire(header.word(HeaderField.released)) }
 

@@ -15,6 +15,8 @@ final class ControlPlane {
   private let service: Service
   private let folders: Folders
   private let started = SystemClock().now()
+  /// The control API's, absolute.
+  private var socket: String { ControlSocket.path(runtimeFolder: folders.runtime) }
   private var mediaHub: MediaHubClient?
   private var volume: StagedVolume?
   private var host: ShimHost?
@@ -59,7 +61,7 @@ final class ControlPlane {
       self.host = host
       host.onShimEnd = { [weak self] cause in self?.shimEnded(cause) }
       try await host.start()
-      server = try ControlServer(socket: "\(folders.runtime)/api.sock", operations: self)
+      server = try ControlServer(socket: socket, operations: self)
     } catch {
       await tearDown(forget: false)
       throw StartError(Self.sentence(error))
@@ -105,7 +107,7 @@ final class ControlPlane {
 
   private func sayReady() {
     guard let host else { return }
-    Terminal.standardOutput.write("ready mount=\(host.mountpoint) socket=\(folders.runtime)/api.sock\n")
+    Terminal.standardOutput.write("ready mount=\(host.mountpoint) socket=\(socket)\n")
     Log.info("ready", ["mount": host.mountpoint, "pid": getpid()])
     if service.simulator != nil { Demo.sayWhatToType(mount: host.mountpoint) }
   }
@@ -174,7 +176,7 @@ extension ControlPlane: ControlOperations {
       pid: Int(getpid()),
       shim: ControlStatus.Shim(
         pid: Int(figures?.pid ?? 0), epoch: Int(clamping: figures?.epoch ?? 0), restarts: figures?.restarts ?? 0),
-      mount: host?.mountpoint ?? service.settings.mountpoint, socket: "\(folders.runtime)/api.sock",
+      mount: host?.mountpoint ?? service.settings.mountpoint, socket: socket,
       uptimeSeconds: Int((SystemClock().now() - started).seconds))
     status.staged = items.count
     status.openHandles = figures?.openHandles ?? 0

@@ -28,11 +28,6 @@ static inline int clinux_open(const char *path, int flags, mode_t mode)
 	return open(path, flags | O_CLOEXEC, mode);
 }
 
-static inline int clinux_openat(int folder, const char *name, int flags, mode_t mode)
-{
-	return openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
-}
-
 int clinux_pidfd_open(pid_t pid);
 
 int clinux_get_seals(int fd);
@@ -40,11 +35,6 @@ int clinux_add_seals(int fd, int seals);
 
 /* A memory file of that size that can be sealed, close-on-exec; -1 and errno. */
 int clinux_memfd(const char *name, int64_t size);
-
-static inline int clinux_set_cloexec(int fd)
-{
-	return fcntl(fd, F_SETFD, FD_CLOEXEC);
-}
 
 /* A duplicate at or above `lowest`, close-on-exec. */
 int clinux_dup_above(int fd, int lowest);
@@ -54,24 +44,10 @@ void clinux_name_thread(const char *name);
 /* uid and pid of a Unix socket's other end; -1 and errno. */
 int clinux_peer(int socket, uid_t *uid, pid_t *pid);
 
-#define CLINUX_FUSE_MAGIC 0x65735546
-
-static inline FILE *clinux_stdout(void)
-{
-	return stdout;
-}
-
-static inline FILE *clinux_stderr(void)
-{
-	return stderr;
-}
-
 /* A Unix stream socket, bound and listening, mode 0600, close-on-exec; -1 and errno (ENAMETOOLONG: the path does not fit). */
 int clinux_listen(const char *path);
 /* A connection to such a socket; -1 and errno. */
 int clinux_connect(const char *path);
-/* Gives freed memory back to the kernel. */
-void clinux_trim(void);
 /* Keeps glibc from making an arena for every thread. */
 void clinux_few_arenas(void);
 
