@@ -15,7 +15,7 @@ RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libc
 TEST_PACKAGES := python3 python3-venv chromium clang-format curl procps util-linux mount
 
 
-SHIM_SOURCES := $(wildcard shim/src/*.c) shim/wire/wire.c
+SHIM_SOURCES := $(wildcard shim/src/*.c shim/wire/*.c)
 SHIM_HEADERS := $(wildcard shim/src/*.h shim/wire/include/*.h)
 C_FLAGS := -std=c17 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -Wall -Wextra -Werror -Wconversion -Ishim/wire/include -Ishim/src
 SHIM_FLAGS := $(C_FLAGS) -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong

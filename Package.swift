@@ -28,7 +28,10 @@ let package = Package(
     .target(name: "CToml", cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])]),
 
     // The contract, and the shim's sources where `swift test` reaches them (the shipped shim is one cc line of the Makefile).
-    .target(name: "CWire", path: "shim/wire", cSettings: c),
+    // The kill points of the tests are in debug builds alone.
+    .target(
+      name: "CWire", path: "shim/wire", cSettings: c + [.define("FSMVP_KILL_POINTS", .when(configuration: .debug))],
+      swiftSettings: []),
     .target(
       name: "CShim", dependencies: ["CWire", "CFuse3", "CUV"], path: "shim/src",
       exclude: ["main.c"],

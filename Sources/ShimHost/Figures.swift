@@ -2,7 +2,21 @@ import Wire
 
 /// What `fsmvp status` shows of the mount.
 package struct ShimFigures: Codable, Equatable, Sendable {
+  package enum State: String, Codable, Sendable {
+    case serving
+    /// No shim serves now, the next one is on its way.
+    case replacing
+    /// Given up after shims died one after another; `reason` says why, the connection is aborted.
+    case failed
+  }
+
+  package var state = State.serving
+  package var reason: String?
   package var pid: Int32
+  /// Of the shim that would take over; nil where there is none.
+  package var standbyPid: Int32?
+  /// From the end of the last shim until its successor served; nil before the first.
+  package var lastOutageMilliseconds: Double?
   /// Takeovers, the first shim counted.
   package var epoch: UInt64
   package var restarts: Int

@@ -129,26 +129,25 @@ extension ShimHost {
   }
 
   private func attach(_ greeting: Greeting) async throws(ShimHostError) {
-    let received = greeting.descriptors
-    guard received.count == 4, let socket = greetingSocket else { throw .hello(.missingDescriptors(received.count)) }
+    guard let socket = greetingSocket else { throw .stopped }
     // Mapping is all that waits here; from the next line on, nothing does.
     let mapped = await onWorker { () -> Result<Region, ShimHostError> in
       var status = stat()
-      guard fstat(received[0].number, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else {
+      guard fstat(greeting.device.number, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else {
         return .failure(.badDescriptor("/dev/fuse"))
       }
-      do throws(RegionError) { return .success(try Region(descriptor: received[1].number)) } catch { return .failure(.region(error)) }
+      do throws(RegionError) { return .success(try Region(descriptor: greeting.region.number)) } catch { return .failure(.region(error)) }
     }
     try goOn()
     let region = try mapped.get()
-    let shimBell = Doorbell(received[2])
-    let bell = Doorbell(received[3])
+    let shimBell = Doorbell(greeting.shimBell)
+    let bell = Doorbell(greeting.controlBell)
     guard shimBell.isNonBlocking, bell.isNonBlocking else { throw .badDescriptor("a doorbell") }
     let ring = SlotRing(region: region, shimBell: shimBell)
     self.region = region
     self.ring = ring
     self.bell = bell
-    device = received[0]
+    device = greeting.device
     rows = HandleRows(region: region)
     leases = LeaseTable(region: region)
     volume.attach(to: self)

@@ -15,6 +15,10 @@ package protocol Volume: AnyObject {
   /// Called once, before the first request.
   func attach(to host: any VolumeHost)
 
+  /// What a control plane that died left open and leased, where there was one; once, after `attach` and before the first request. The handles count
+  /// as open from this call on. Each lease is taken up, with the file behind it, or revoked.
+  func inherit(_ inheritance: Inheritance) async
+
   /// - Throws: ENOENT for a name that is not there, ESTALE for a directory that is gone, ENOTDIR.
   func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes
 
@@ -72,6 +76,28 @@ package protocol Lease: Sendable {
   func mark(_ blocks: Range<Int>)
   /// Unmarks blocks that could not be read back, before they are fetched again. From any thread.
   func unmark(_ blocks: Range<Int>)
+}
+
+/// What a dead control plane left in the region, checked for being possible; whether it is true only the volume knows.
+package struct Inheritance: Sendable {
+  /// Open files, or files whose OPEN is under way.
+  package var handles: [HandleID: NodeID]
+  package var leases: [any InheritedLease]
+  package init(handles: [HandleID: NodeID] = [:], leases: [any InheritedLease] = []) {
+    self.handles = handles
+    self.leases = leases
+  }
+}
+
+/// A lease as it stands in the region: the shim serves its marked blocks now.
+package protocol InheritedLease: Lease {
+  var node: NodeID { get }
+  /// The cache root's number.
+  var root: Int { get }
+  var name: String { get }
+  var length: Int64 { get }
+  /// Rising, not touching.
+  var marked: [Range<Int>] { get }
 }
 
 /// What a volume asks of whoever mounts it.

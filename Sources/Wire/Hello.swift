@@ -24,7 +24,7 @@ package enum HelloError: Error, Equatable, Sendable, CustomStringConvertible {
     case .foreignPeer(let uid): "it runs as another user (\(uid))"
     case .notOurs: "it does not speak our protocol"
     case .otherABI(let number): "it is of another version (wire protocol \(number), ours is \(FSMVP_ABI))"
-    case .missingDescriptors(let count): "it handed over \(count) descriptors instead of 4"
+    case .missingDescriptors(let count): "it handed over \(count) descriptors, fewer than a mount has"
     }
   }
 }
@@ -37,8 +37,14 @@ package struct Greeting: Sendable {
   /// Pid and start time.
   package var who: UInt64
   package var pid: Int32 { Int32(truncatingIfNeeded: fsmvp_low(who)) }
-  /// /dev/fuse, region, the shim's doorbell, ours; empty where `status` is not 0.
+  /// By `fsmvp_descriptor`'s numbers; empty where `status` is not 0.
   package var descriptors: [OwnedDescriptor]
+  package var device: OwnedDescriptor { descriptors[Int(FSMVP_FD_FUSE.rawValue)] }
+  package var region: OwnedDescriptor { descriptors[Int(FSMVP_FD_REGION.rawValue)] }
+  package var shimBell: OwnedDescriptor { descriptors[Int(FSMVP_FD_SHIM_BELL.rawValue)] }
+  package var controlBell: OwnedDescriptor { descriptors[Int(FSMVP_FD_CONTROL_BELL.rawValue)] }
+  package var listening: OwnedDescriptor { descriptors[Int(FSMVP_FD_LISTEN.rawValue)] }
+  package var roots: ArraySlice<OwnedDescriptor> { descriptors[Int(FSMVP_FD_ROOT.rawValue)...] }
 }
 
 /// The first exchange on the link. Everything here waits: for worker threads.
@@ -72,14 +78,14 @@ package enum Hello {
   /// Waits for the shim's hello, at most `milliseconds`; shutting the socket down ends the wait.
   package static func hear(_ socket: OwnedDescriptor, milliseconds: Int32) -> Result<Greeting, HelloError> {
     var theirs = fsmvp_hello()
-    var numbers = [Int32](repeating: -1, count: 4)
+    var numbers = [Int32](repeating: -1, count: Int(FSMVP_FDS_MAX.rawValue))
     var count = UInt32(numbers.count)
     let received = fsmvp_receive(socket.number, &theirs, length, &numbers, &count, milliseconds)
     guard received == 0 else { return .failure(.noAnswer(Errno(-received))) }
-    let descriptors = numbers.prefix(Int(min(count, 4))).map { OwnedDescriptor($0) }
+    let descriptors = numbers.prefix(Int(count)).map { OwnedDescriptor($0) }
     guard theirs.magic == wireMagic else { return .failure(.notOurs) }
     guard theirs.abi == FSMVP_ABI else { return .failure(.otherABI(theirs.abi)) }
-    if theirs.status == 0, descriptors.count < 4 { return .failure(.missingDescriptors(descriptors.count)) }
+    if theirs.status == 0, descriptors.count < Int(FSMVP_FD_ROOT.rawValue) { return .failure(.missingDescriptors(descriptors.count)) }
     let message = withUnsafeBytes(of: &theirs.message) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
     return .success(
       Greeting(status: theirs.status, message: message, who: theirs.who, descriptors: theirs.status == 0 ? descriptors : []))

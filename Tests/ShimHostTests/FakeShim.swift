@@ -6,7 +6,7 @@ import Testing
 /// A program in the shim's place that says on the socket what a test wants it to say. It is Python, as a child process needs a program of its own.
 enum FakeShim {
   /// Writes it, with a formatted region header beside it, into the scratch folder. `behaviour` is Python that runs with these names:
-  /// `hello(status=0, message=b"", magic=..., abi=..., who=...)` gives 512 bytes, `fds(seals=6, size=None, header=None)` the four descriptors,
+  /// `hello(status=0, message=b"", magic=..., abi=..., who=...)` gives 512 bytes, `fds(seals=6, size=None, header=None)` the descriptors of one root,
   /// `say(bytes, descriptors)` sends them on the accepted connection, `frame(type, number, body)` is a frame, `HEADER` a right header.
   static func make(_ behaviour: String, in scratch: Scratch) throws -> String {
     var header = [UInt8](repeating: 0, count: 4096)
@@ -26,7 +26,7 @@ enum FakeShim {
       def me(pid=os.getpid()):
         fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
         return pid | (int(fields[19]) & 0xffffffff) << 32
-      def hello(status=0, message=b"", magic=0x6d61657274736673, abi=1, who=None):
+      def hello(status=0, message=b"", magic=0x6d61657274736673, abi=\(FSMVP_ABI), who=None):
         return struct.pack("<QIiQQQ472s", magic, abi, status, 0, me() if who is None else who, SIZE, message)
       def fds(seals=6, size=SIZE, header=HEADER, device="/dev/fuse", flags=os.EFD_NONBLOCK):
         region = os.memfd_create("fake", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
@@ -34,7 +34,7 @@ enum FakeShim {
         os.pwrite(region, header[:size], 0)
         if seals:
           fcntl.fcntl(region, 1033, seals)
-        return [os.open(device, os.O_RDWR), region, os.eventfd(0, flags), os.eventfd(0, flags)]
+        return [os.open(device, os.O_RDWR), region, os.eventfd(0, flags), os.eventfd(0, flags), os.dup(3), os.dup(4)]
       def frame(kind, number=0, body=b""):
         return struct.pack("<IIQ", 16 + len(body), kind, number) + body
       connection = None

@@ -37,6 +37,7 @@ final class FakeVolume: Volume {
     VolumeStatistics(bytes: files.reduce(0) { $0 + Int64($1.bytes.count) }, files: Int64(files.count))
   }
   func attach(to host: any VolumeHost) { self.host = host }
+  func inherit(_ inheritance: Inheritance) async {}
 
   /// A new file, its bytes on disk but none marked.
   @discardableResult

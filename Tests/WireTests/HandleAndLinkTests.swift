@@ -111,10 +111,10 @@ import Testing
     return result
   }
 
-  @Test("a hello with four descriptors is taken")
+  @Test("a hello with a mount's descriptors and a root is taken")
   func good() throws {
-    let greeting = try exchange(4) { _ in }.get()
-    #expect(greeting.descriptors.count == 4)
+    let greeting = try exchange(6) { _ in }.get()
+    #expect(greeting.descriptors.count == 6 && greeting.roots.count == 1)
     #expect(greeting.pid == getpid())
     #expect(Hello.isAlive(greeting.who))
     #expect(!Hello.isAlive(greeting.who ^ 1 << 40), "another start time is another process")
@@ -127,9 +127,9 @@ import Testing
       if case .failure(let error) = try exchange(descriptors, edit) { return error }
       return nil
     }
-    #expect(try error(4) { $0.magic = 1 } == .notOurs)
-    #expect(try error(4) { $0.abi = 99 } == .otherABI(99))
-    #expect(try error(3) { _ in } == .missingDescriptors(3))
+    #expect(try error(5) { $0.magic = 1 } == .notOurs)
+    #expect(try error(5) { $0.abi = 99 } == .otherABI(99))
+    #expect(try error(4) { _ in } == .missingDescriptors(4))
     #expect(try error(0) { _ in } == .missingDescriptors(0))
   }
 

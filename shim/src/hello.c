@@ -57,7 +57,13 @@ int hello_refuse(int fd, int problem, const char *message)
 
 int hello_welcome(struct shim *shim, int fd)
 {
-	const int fds[] = {shim->fuse_fd, shim->region_fd, shim->shim_bell, shim->control_bell};
+	int fds[FSMVP_FDS_MAX] = {
+	    [FSMVP_FD_FUSE] = shim->fuse_fd,
+	    [FSMVP_FD_REGION] = shim->region_fd,
+	    [FSMVP_FD_SHIM_BELL] = shim->shim_bell,
+	    [FSMVP_FD_CONTROL_BELL] = shim->control_bell,
+	    [FSMVP_FD_LISTEN] = shim->options.listen_fd,
+	};
 	struct fsmvp_hello hello = {
 	    .magic = FSMVP_MAGIC,
 	    .abi = FSMVP_ABI,
@@ -66,7 +72,9 @@ int hello_welcome(struct shim *shim, int fd)
 	    .region_size = shim->region.size,
 	};
 
-	return fsmvp_send(fd, &hello, sizeof(hello), fds, 4, TIMEOUT_MS);
+	memcpy(&fds[FSMVP_FD_ROOT], shim->options.roots, shim->options.root_count * sizeof(int));
+	return fsmvp_send(fd, &hello, sizeof(hello), fds, FSMVP_FD_ROOT + shim->options.root_count,
+			  TIMEOUT_MS);
 }
 
 void hello_wait_and_refuse(int listen_fd, int problem, const char *message)

@@ -19,7 +19,7 @@
 struct fuse_session;
 struct stat;
 
-#define SHIM_ROOTS_MAX	  8u
+#define SHIM_ROOTS_MAX	  (FSMVP_FDS_MAX - FSMVP_FD_ROOT) /* a hello has room for so many */
 #define SHIM_DISK_THREADS 4u
 #define SHIM_STACK	  (256u << 10)
 #define SHIM_LEASE_FILES  256u

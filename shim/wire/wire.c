@@ -185,7 +185,7 @@ uint64_t fsmvp_process_id(int32_t pid)
 	return fsmvp_pack((uint32_t)pid, (uint32_t)start);
 }
 
-#define FDS_MAX 8u
+#define FDS_MAX ((uint32_t)FSMVP_FDS_MAX)
 
 /* Waits until `events` or the deadline (fsmvp_now() ns). */
 static int await(int socket, short events, uint64_t deadline)

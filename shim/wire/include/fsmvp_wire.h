@@ -55,12 +55,28 @@
  *   immutable where marked, and is unlinked, never truncated or punched. The last block may be short: the bit speaks of its bytes below `length`.
  *
  * LINK
- *   A Unix stream socket the active shim listens on. The control plane connects and sends struct fsmvp_hello; the shim checks peer, magic and ABI and answers
- *   with its own hello, and when status is 0 with four descriptors: /dev/fuse, region, the shim's doorbell (control rings), control's doorbell
- *   (the shim rings). Then frames (struct fsmvp_frame + body) both ways: orders with numbers and their acknowledgements, log lines. End of file is the
- *   news of a death. Nothing that a read waits for goes over it.
+ *   A Unix stream socket; every shim of the mount has it, the active one accepts. The control plane connects and sends struct fsmvp_hello; the shim
+ *   checks peer, magic and ABI and answers with its own hello, and when status is 0 with these descriptors, in this order: /dev/fuse, region, the
+ *   shim's doorbell (control rings), control's doorbell (the shim rings), the listening socket, then the cache roots (enum fsmvp_descriptor): all that
+ *   a control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways: orders with numbers and their
+ *   acknowledgements, log lines. End of file is the news of a death. Nothing that a read waits for goes over it.
  *
- * JOURNAL, TAKEOVER: a request is at each instant in a receive buffer (len != 0) or in a slot, or in both with the same `unique`.
+ * JOURNAL: a request is at each instant in a receive buffer (len != 0) or in a slot, or in both with the same `unique`.
+ *
+ * TAKEOVER, by a successor: a shim started with the descriptors above, its session made from the saved FUSE_INIT, its threads made and held back.
+ *   0. /dev/fuse reports an error: the mount is gone. End quietly, claim nothing.
+ *   1. The active shim's pidfd has ended, so no thread of it writes any more: claim `active` by compare-and-swap, raise the epoch. Who loses watches
+ *      the winner.
+ *   2. Slots FILLING -> FREE, handles FILLING -> FREE. A receive buffer whose `unique` a live slot has: len = 0. OPENING handles whose `unique` is in
+ *      no slot -> RELEASED (an OPEN that is still in a receive buffer is replayed, and gets a row of its own).
+ *   3. Every other slot is adopted in place: its raw request goes through libfuse only to get a fuse_req_t back; control's work on it never stopped.
+ *      LOCAL runs again, DONE is answered again, CANCELLED and CANCEL_DONE are answered EINTR again.
+ *   4. Both doorbells are rung, the threads released; each worker first replays what its receive buffer holds. INTERRUPT and FORGET are dropped.
+ *   A request that the shim was at work on (in a receive buffer, LOCAL, DONE, or being adopted) at FSMVP_DEATHS_MAX deaths is answered EIO: it may be
+ *   what kills. One that merely waits for control is not counted, however many shims die meanwhile.
+ *
+ * ADOPTION, by a new control plane, once the old one is dead: TAKEN -> SUBMITTED, CANCELLED -> CANCEL_DONE, itself published, both doorbells rung, the
+ *   ring walked. Handles OPENING and OPEN count as open; leases over files that stand are kept, all others revoked.
  */
 #ifndef FSMVP_WIRE_H
 #define FSMVP_WIRE_H
@@ -69,9 +85,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "fsmvp_barrier.h"
+#include "fsmvp_points.h"
 
 #define FSMVP_MAGIC	       UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
-#define FSMVP_ABI	       1u
+#define FSMVP_ABI	       2u
 #define FSMVP_FEATURES	       UINT64_C(0)
 #define FSMVP_VOLUME_READ_ONLY 1u
 
@@ -95,6 +112,8 @@
 #define FSMVP_MOUNTPOINT_MAX 1024u
 /* READ slots less a few hundred, so that buffered reads queue in the kernel before the table is full. */
 #define FSMVP_MAX_BACKGROUND 3712u
+/* A request in the hands of so many shims that died is answered EIO. */
+#define FSMVP_DEATHS_MAX 3u
 
 enum fsmvp_section_id {
 	FSMVP_SECTION_RECEIVE = 0,
@@ -208,7 +227,17 @@ struct fsmvp_header {
 	uint8_t init[512];   /* the kernel's FUSE_INIT, raw */
 	uint8_t answer[512]; /* and what was answered */
 	char mountpoint[FSMVP_MOUNTPOINT_MAX];
-	uint8_t pad2[1568];
+	uint64_t
+	    volume; /* written by control: which volume it serves here; another volume's control plane does not adopt */
+	uint64_t
+	    killed_at; /* written by control before it ends the active shim, CLOCK_MONOTONIC ns; a successor sets it to 0 */
+	uint64_t
+	    outage; /* ns from the end of the last shim (from killed_at, where control ended it) until its successor served */
+	uint64_t answered; /* 1 once the active shim has answered a request; a successor begins with 0 */
+	uint64_t
+	    receive_unique[FSMVP_WORKERS_MAX]; /* the request that was in hand there when a shim died ... */
+	uint32_t receive_deaths[FSMVP_WORKERS_MAX]; /* ... and at how many deaths it was */
+	uint8_t pad2[1344];
 };
 
 /* A file's attributes, on the wire and in listings. */
@@ -235,8 +264,8 @@ struct fsmvp_slot {
 	int32_t error; /* control: 0 or a negative errno */
 	uint32_t
 	    length; /* control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of payload */
-	uint64_t lease; /* control: OPEN, what the handle may read from */
-	uint32_t replays;
+	uint64_t lease;	   /* control: OPEN, what the handle may read from */
+	uint32_t replays;  /* deaths at which a shim was at work on it */
 	uint32_t pid;	   /* the caller's thread id; 0 from a foreign pid namespace */
 	uint64_t taken_at; /* CLOCK_MONOTONIC ns, as the next four */
 	uint64_t submitted_at;
@@ -297,6 +326,17 @@ struct fsmvp_histogram {
 	uint64_t buckets[FSMVP_BUCKETS]; /* fsmvp_bucket() */
 };
 
+/* What the shim's hello brings; FSMVP_FD_ROOT is the first of one or more cache roots. */
+enum fsmvp_descriptor {
+	FSMVP_FD_FUSE = 0,
+	FSMVP_FD_REGION = 1,
+	FSMVP_FD_SHIM_BELL = 2,
+	FSMVP_FD_CONTROL_BELL = 3,
+	FSMVP_FD_LISTEN = 4,
+	FSMVP_FD_ROOT = 5,
+	FSMVP_FDS_MAX = 8,
+};
+
 /* The first message each way on the link; 512 bytes. */
 struct fsmvp_hello {
 	uint64_t magic;
@@ -315,6 +355,7 @@ enum fsmvp_frame_type {
 	FSMVP_FRAME_REVOKED = 4,    /* control: u64 lease; close the descriptor you keep for it */
 	FSMVP_FRAME_QUIT = 5,	    /* control: end now; the mount is gone or going */
 	FSMVP_FRAME_LOG_LEVEL = 6,  /* control: u32 */
+	FSMVP_FRAME_DRAIN = 7,	    /* control: finish what is in your hands, then end: a successor goes on */
 };
 #define FSMVP_FRAME_MAX 4096u
 
@@ -371,6 +412,12 @@ FSMVP_AT(fsmvp_header, sections, 224);
 FSMVP_AT(fsmvp_header, init, 480);
 FSMVP_AT(fsmvp_header, answer, 992);
 FSMVP_AT(fsmvp_header, mountpoint, 1504);
+FSMVP_AT(fsmvp_header, volume, 2528);
+FSMVP_AT(fsmvp_header, killed_at, 2536);
+FSMVP_AT(fsmvp_header, outage, 2544);
+FSMVP_AT(fsmvp_header, answered, 2552);
+FSMVP_AT(fsmvp_header, receive_unique, 2560);
+FSMVP_AT(fsmvp_header, receive_deaths, 2688);
 FSMVP_SIZE(fsmvp_attr, 64);
 FSMVP_AT(fsmvp_attr, size, 8);
 FSMVP_AT(fsmvp_attr, mtime_ns, 16);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Kill points: places between two stores of the protocol where a test lets the process die. Compiled in only with FSMVP_KILL_POINTS (the debug build
+ * of the Swift package, and `make test-programs` for the shim); in every other build nothing is left of them.
+ *
+ * FSMVP_KILL_FILE names a file of one struct fsmvp_kill that the test maps too. The process that reaches the point named there for the countdown-th
+ * time ends by SIGKILL. Every process of an instance shares the file, so a point in a successor counts as well.
+ */
+#ifndef FSMVP_POINTS_H
+#define FSMVP_POINTS_H
+
+#include <stdint.h>
+
+struct fsmvp_kill {
+	char name[56];	    /* the armed point; the test writes it while countdown is 0 */
+	uint64_t countdown; /* 0: nothing is armed */
+	uint64_t fired;	    /* how often one was reached and the process ended */
+	uint64_t pid;	    /* of the last one */
+};
+
+#ifdef FSMVP_KILL_POINTS
+void fsmvp_kill_point(const char *name);
+#define KILL_POINT(name) fsmvp_kill_point(name)
+#else
+static inline void fsmvp_kill_point(const char *name)
+{
+	(void)name;
+}
+#define KILL_POINT(name) ((void)0)
+#endif
+
+#endif
