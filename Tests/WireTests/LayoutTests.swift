@@ -189,7 +189,7 @@ import Testing
   func header() throws {
     let test = try TestRegion()
     let bytes = Array(UnsafeRawBufferPointer(start: test.base, count: 4096))
-    #expect(Array(bytes[0..<16]) == Array("sfstream".utf8) + [1, 0, 0, 0, 0, 0x10, 0, 0])
+    #expect(Array(bytes[0..<16]) == Array("sfstream".utf8) + [2, 0, 0, 0, 0, 0x10, 0, 0])
     #expect(
       Array(bytes[224..<352]) == [
         0x00, 0x10, 0x00, 0x00, 0, 0, 0, 0, 0x10, 0x00, 0x00, 0x00, 0x00, 0x20, 0x00, 0x00,  // 16 receive buffers of 8 KiB
