@@ -36,9 +36,10 @@ let package = Package(
       name: "CShim", dependencies: ["CWire", "CFuse3", "CUV"], path: "shim/src",
       exclude: ["main.c"],
       sources: [
-        "bell.c", "buffer.c", "caller.c", "canceller.c", "completion.c", "disk.c", "forward.c", "frame.c", "fusermount.c",
+        "bell.c", "buffer.c", "caller.c", "canceller.c", "completion.c", "disk.c", "drain.c", "forward.c", "frame.c", "fusermount.c",
+        "gate.c",
         "handle.c", "hello.c", "init.c", "invalidate.c", "lease.c", "lease_file.c", "link.c", "listing.c", "log.c",
-        "mount.c", "mountinfo.c", "ops.c", "options.c", "orders.c", "region.c", "reply.c", "ring.c", "session.c", "trace.c",
+        "mount.c", "mountinfo.c", "ops.c", "options.c", "orders.c", "orphan.c", "region.c", "reply.c", "ring.c", "session.c", "standby.c", "takeover.c", "trace.c",
         "worker.c",
       ],
       publicHeadersPath: ".", cSettings: c),

@@ -3,6 +3,8 @@
  * The canceller: answers EINTR to callers that are dying, so that a blocked reader can be killed. It looks at
  * every forwarded request older than 200 ms each 200 ms, and at all of them soon after a FUSE_INTERRUPT. It
  * also frees rows that control has let go of: only here, so a row is never free before its reply went out.
+ * After a takeover it answers what the dead shim had cancelled and maybe not answered; where no control plane
+ * comes any more it answers EIO to everybody who waits for one.
  * Waits for its bell; parked, without a tick, while the ring is empty.
  */
 #include "shim.h"
@@ -26,8 +28,17 @@ void canceller_wake(struct shim *shim, bool hurry)
 		bell_ring(shim->canceller_bell);
 }
 
+static void answer(struct shim *shim, const struct ring_entry *entry, fuse_req_t request, int error)
+{
+	if (entry->op == FSMVP_OP_OPEN)
+		handle_release(&shim->handles, entry->handle);
+	KILL_POINT("cancel.released");
+	fuse_reply_err(request, error);
+	KILL_POINT("cancel.replied");
+}
+
 /* The state word decides who answers: control, if it completed first. */
-static void cancel(struct shim *shim, struct row row)
+static void cancel(struct shim *shim, struct row row, int error)
 {
 	const struct ring_entry *entry = &shim->ring.entries[row.index];
 	fuse_req_t request = ring_take(&shim->ring, row.index);
@@ -41,31 +52,48 @@ static void cancel(struct shim *shim, struct row row)
 		bell_ring(shim->shim_bell); /* the completion thread may have passed while it was here */
 		return;
 	}
-	if (entry->op == FSMVP_OP_OPEN)
-		handle_release(&shim->handles, entry->handle);
-	fuse_reply_err(request, EINTR);
+	KILL_POINT("cancel.stepped");
+	answer(shim, entry, request, error);
 	fsmvp_add_relaxed(&shim->region.header->count_cancelled, 1);
 	if (waiting)
 		ring_free(&shim->ring, row, FSMVP_CANCEL_DONE);
 	else
 		bell_ring(shim->control_bell);
+	KILL_POINT("cancel.freed");
+}
+
+/* CANCELLED or CANCEL_DONE. Its request is in the ring only where a dead shim had it. */
+static void let_go(struct shim *shim, struct row row, uint32_t state)
+{
+	fuse_req_t request = ring_take(&shim->ring, row.index);
+
+	if (request)
+		answer(shim, &shim->ring.entries[row.index], request, EINTR);
+	if (state == FSMVP_CANCEL_DONE)
+		ring_free(&shim->ring, row, FSMVP_CANCEL_DONE);
 }
 
 void canceller_look(struct shim *shim, bool all, uint64_t now)
 {
+	bool orphaned = fsmvp_load_acquire(&shim->orphaned);
+
 	for (uint32_t i = ring_next(&shim->ring, SHIM_NONE); i != SHIM_NONE; i = ring_next(&shim->ring, i)) {
 		uint64_t word = fsmvp_load_acquire(&shim->region.words[i]);
 		struct row row = {i, fsmvp_generation(word)};
 		uint32_t state = fsmvp_low(word), pid = fsmvp_load_relaxed32(&shim->ring.entries[i].pid);
 
-		if (state == FSMVP_CANCEL_DONE)
-			ring_free(&shim->ring, row, FSMVP_CANCEL_DONE);
+		if (state == FSMVP_CANCELLED || state == FSMVP_CANCEL_DONE)
+			let_go(shim, row, state);
 		if (state != FSMVP_SUBMITTED && state != FSMVP_TAKEN)
 			continue;
+		if (orphaned) {
+			cancel(shim, row, EIO);
+			continue;
+		}
 		if (!all && now < fsmvp_load_relaxed(&shim->region.slots[i].taken_at) + AGE_NS)
 			continue;
 		if (pid != 0 && caller_gone_or_dying(pid))
-			cancel(shim, row);
+			cancel(shim, row, EINTR);
 	}
 }
 
@@ -104,6 +132,7 @@ static void *canceller_thread(void *argument)
 	uint64_t hurries = 0, looked_at = 0;
 	uint32_t quiet = 0;
 
+	gate_pass();
 	for (;;) {
 		bool all = wait_for_look(shim, &hurries, looked_at, &quiet);
 

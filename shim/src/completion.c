@@ -48,7 +48,9 @@ static void *completion_thread(void *argument)
 {
 	struct shim *shim = argument;
 
+	gate_pass();
 	for (;;) {
+		gate_leave(&shim->completion_left);
 		if (bell_wait(shim->shim_bell, -1))
 			completion_walk(shim, &shim->buffers[FSMVP_WORKERS_MAX]);
 	}

@@ -20,6 +20,16 @@ int disk_open(struct disk *disk)
 	return error;
 }
 
+bool disk_is_idle(struct disk *disk)
+{
+	bool idle;
+
+	pthread_mutex_lock(&disk->lock);
+	idle = disk->head == SHIM_NONE && disk->idle == disk->threads;
+	pthread_mutex_unlock(&disk->lock);
+	return idle;
+}
+
 static bool may_run(const struct disk *disk, uint64_t lease)
 {
 	uint32_t busy = 0;

@@ -19,7 +19,10 @@ _Thread_local struct request current;
 /* The reply went out: the request is in hand no more. */
 void answered_inline(struct shim *shim, uint32_t op)
 {
+	KILL_POINT("inline.replied");
 	fsmvp_store_release32(current.in_hand, 0);
+	trace_answered(&shim->region);
+	KILL_POINT("inline.cleared");
 	trace_time(&shim->region, op, FSMVP_SEGMENT_LOCAL, current.taken_at, fsmvp_now());
 }
 
@@ -29,6 +32,12 @@ static void refuse(struct shim *shim, fuse_req_t request, const struct ask *ask,
 		handle_step(&shim->handles, ask->handle, FSMVP_HANDLE_FILLING, FSMVP_HANDLE_FREE);
 	fuse_reply_err(request, error);
 	answered_inline(shim, ask->op);
+}
+
+/* At how many deaths the request in the worker's receive buffer was in hand there. */
+static uint32_t deaths_so_far(const struct fsmvp_header *header, uint64_t unique)
+{
+	return header->receive_unique[current.number] == unique ? header->receive_deaths[current.number] : 0;
 }
 
 /* The canceller may look at two of these while they are written: its step fails then, as the word has moved
@@ -50,7 +59,7 @@ static void fill(struct shim *shim, struct row row, const struct ask *ask)
 	slot->error = 0;
 	slot->length = 0;
 	slot->lease = 0;
-	slot->replays = 0;
+	slot->replays = deaths_so_far(shim->region.header, in->unique);
 	slot->pid = in->pid;
 	fsmvp_store_relaxed(&slot->taken_at, current.taken_at);
 	slot->submitted_at = 0;
@@ -61,14 +70,7 @@ static void fill(struct shim *shim, struct row row, const struct ask *ask)
 	slot->name_length = (uint16_t)ask->name_length;
 	slot->raw_length = current.length;
 	memcpy(slot->raw, current.raw, current.length);
-
-	entry->op = ask->op;
-	entry->size = (uint32_t)ask->arg1;
-	entry->node = ask->node;
-	entry->handle = ask->handle;
-	entry->offset = ask->arg0;
-	fsmvp_store_relaxed32(&entry->pid, in->pid);
-	entry->bad = 0;
+	ring_note(entry, ask, in->pid);
 }
 
 /* FREE -> FILLING -> LOCAL, and the receive buffer is free. False: the request was answered, there is no row.
@@ -85,11 +87,16 @@ static bool take_row(struct shim *shim, fuse_req_t request, const struct ask *as
 		refuse(shim, request, ask, EIO);
 		return false;
 	}
+	KILL_POINT("push.claimed");
 	fill(shim, *row, ask);
+	KILL_POINT("push.filled");
 	if (ask->op == FSMVP_OP_OPEN)
 		handle_step(&shim->handles, ask->handle, FSMVP_HANDLE_FILLING, FSMVP_HANDLE_OPENING);
+	KILL_POINT("push.opening");
 	ring_step(&shim->ring, *row, FSMVP_FILLING, FSMVP_LOCAL);
+	KILL_POINT("push.local");
 	fsmvp_store_release32(current.in_hand, 0);
+	KILL_POINT("push.cleared");
 	return true;
 }
 

@@ -16,6 +16,7 @@ static int body_of(uint32_t type)
 	case FSMVP_FRAME_REVOKED:
 		return (int)sizeof(uint64_t);
 	case FSMVP_FRAME_QUIT:
+	case FSMVP_FRAME_DRAIN:
 		return 0;
 	case FSMVP_FRAME_LOG_LEVEL:
 		return (int)sizeof(uint32_t);

@@ -81,7 +81,9 @@ bool handle_release(struct handles *handles, uint64_t id)
 	if (!handle_step(handles, id, FSMVP_HANDLE_OPENING, FSMVP_HANDLE_RELEASED) &&
 	    !handle_step(handles, id, FSMVP_HANDLE_OPEN, FSMVP_HANDLE_RELEASED))
 		return false;
+	KILL_POINT("release.stepped");
 	fsmvp_add_release(&handles->region->header->released, 1);
+	KILL_POINT("release.counted");
 	bell_ring(handles->control_bell);
 	return true;
 }

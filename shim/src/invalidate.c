@@ -86,17 +86,20 @@ static void *invalidator_thread(void *argument)
 {
 	struct shim *shim = argument;
 
+	gate_pass();
 	for (;;) {
 		struct invalidation *order = next_order(&shim->invalidator);
 		int error;
 
 		await_walk(shim, order->walk);
+		KILL_POINT("invalidate.walked");
 		error = fuse_lowlevel_notify_inval_inode(
 		    shim->session, order->what.node, (off_t)order->what.offset, (off_t)order->what.length);
 		/* ENOENT: the kernel does not know the node, so it keeps nothing of it. */
 		if (error != 0 && error != -ENOENT && error != -ENOSYS)
 			log_write(LOG_WARNING, "invalidating node %llu: %s",
 				  (unsigned long long)order->what.node, strerror(-error));
+		KILL_POINT("invalidate.done");
 		orders_acknowledge(order->number, order->connection);
 		free(order);
 	}

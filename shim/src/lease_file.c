@@ -164,6 +164,7 @@ struct lease_file *lease_file_open(struct leases *leases, const struct lease_vie
 	fsmvp_add_relaxed(&leases->opens, 1);
 	fsmvp_store_release(&file->word, LIVE | 1);
 	fsmvp_store_release32(&leases->table[fsmvp_low(view->id)], (uint32_t)(file - leases->files) + 1);
+	KILL_POINT("lease.opened");
 	fsmvp_fence_full();
 	if (!is_current(leases, view->id))
 		condemn(file); /* this read may still have it, the next may not */

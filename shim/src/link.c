@@ -242,8 +242,11 @@ static void on_connection(uv_poll_t *handle, int status, int events)
 		hello_refuse(fd, problem, message);
 		goto out_close;
 	}
-	if (hello_welcome(self.shim, fd) == 0 && adopt(fd) == 0)
+	KILL_POINT("link.accepted");
+	if (hello_welcome(self.shim, fd) == 0 && adopt(fd) == 0) {
+		KILL_POINT("link.welcomed");
 		return;
+	}
 out_close:
 	close(fd);
 }
@@ -268,6 +271,7 @@ static void on_heartbeat(uv_timer_t *handle)
 
 	(void)handle;
 	fsmvp_store_release(&self.shim->region.header->heartbeat, now);
+	orphan_tick(self.shim, self.pipe != NULL, HEARTBEAT_MS);
 	trim(now);
 	flush_log();
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * fsmvp-shim: the kernel-facing process of one mount. Mounts, answers FUSE_INIT, starts its threads, becomes
- * the link thread. A start that fails tells the control plane why in one sentence and leaves nothing mounted.
+ * fsmvp-shim: the kernel-facing process of one mount. The first mounts, answers FUSE_INIT, starts its threads,
+ * becomes the link thread; a start that fails tells the control plane why in one sentence and leaves nothing
+ * mounted. A successor is handed the mount's descriptors, makes ready, waits for the active shim's end and
+ * goes on in its place.
  */
 #include "shim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +21,10 @@ static const char help[] =
     "\n"
     "usage: fsmvp-shim --mountpoint PATH --listen FD --root FD [--root FD ...] [--fsname NAME] [--subtype "
     "NAME]\n"
-    "                  [--read-only] [--workers N] [--log-level N]\n"
+    "                  [--read-only] [--workers N] [--log-level N] [--orphan-timeout MS]\n"
+    "       fsmvp-shim --successor --fuse FD --region FD --shim-bell FD --control-bell FD [--shim-timeout "
+    "MS] ...\n"
+    "       fsmvp-shim --abi\n"
     "\n"
     "  --mountpoint PATH  where to mount; absolute\n"
     "  --listen FD        a listening Unix stream socket for the control plane\n"
@@ -27,7 +33,14 @@ static const char help[] =
     "  --subtype NAME     the type after `fuse.` (fsmvp)\n"
     "  --read-only        refuse every change\n"
     "  --workers N        threads that read requests, 1 to 16 (2)\n"
-    "  --log-level N      0 errors, 1 warnings, 2 notices, 3 everything (2)\n";
+    "  --log-level N      0 errors, 1 warnings, 2 notices, 3 everything (2)\n"
+    "  --orphan-timeout MS  so long without a control plane, and what waits for one gets an error (600000)\n"
+    "  --successor        do not mount: wait for the end of the shim that serves this mount, then go on for "
+    "it\n"
+    "  --fuse, --region, --shim-bell, --control-bell FD\n"
+    "                     what a successor is handed of the mount\n"
+    "  --shim-timeout MS  a serving shim without a sign of life for so long is killed (5000)\n"
+    "  --abi              print the number of the wire protocol\n";
 
 static void ignore_signals(void)
 {
@@ -35,6 +48,21 @@ static void ignore_signals(void)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	drain_prepare();
+}
+
+/* What was handed over on purpose goes no further: fusermount3 is a child of ours. */
+static void close_on_exec(const struct options *options)
+{
+	const int fds[] = {options->listen_fd, options->fuse_fd, options->region_fd, options->shim_bell,
+			   options->control_bell};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (fds[i] >= 0)
+			fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+	}
+	for (uint32_t i = 0; i < options->root_count; i++)
+		fcntl(options->roots[i], F_SETFD, FD_CLOEXEC);
 }
 
 static int make_region(struct shim *shim)
@@ -46,8 +74,7 @@ static int make_region(struct shim *shim)
 		return error;
 	shim->shim_bell = bell_create();
 	shim->control_bell = bell_create();
-	shim->canceller_bell = bell_create();
-	if (shim->shim_bell < 0 || shim->control_bell < 0 || shim->canceller_bell < 0)
+	if (shim->shim_bell < 0 || shim->control_bell < 0)
 		return -EMFILE;
 	header = shim->region.header;
 	header->volume_flags = shim->options.read_only ? FSMVP_VOLUME_READ_ONLY : 0;
@@ -58,9 +85,36 @@ static int make_region(struct shim *shim)
 	return 0;
 }
 
+/* The region and all else of a mount that is there. */
+static int take_region(struct shim *shim)
+{
+	const struct options *options = &shim->options;
+	struct fsmvp_header *header;
+	int error = region_map(&shim->region, options->region_fd);
+
+	if (error)
+		return error;
+	header = shim->region.header;
+	if (header->workers == 0 || header->workers > FSMVP_WORKERS_MAX)
+		return -EPROTO;
+	/* A worker for each receive buffer that may hold a request. */
+	shim->options.workers = header->workers;
+	shim->fuse_fd = options->fuse_fd;
+	shim->region_fd = options->region_fd;
+	shim->shim_bell = options->shim_bell;
+	shim->control_bell = options->control_bell;
+	snprintf(shim->mountpoint, sizeof(shim->mountpoint), "%s", options->mountpoint);
+	return 0;
+}
+
 static int make_parts(struct shim *shim)
 {
-	int error = ring_open(&shim->ring, &shim->region, shim->shim_bell, shim->control_bell);
+	int error;
+
+	shim->canceller_bell = bell_create();
+	if (shim->canceller_bell < 0)
+		return -EMFILE;
+	error = ring_open(&shim->ring, &shim->region, shim->shim_bell, shim->control_bell);
 
 	if (!error)
 		error =
@@ -90,6 +144,7 @@ static int bring_up(struct shim *shim, char message[SHIM_MESSAGE_MAX])
 	return init_handshake(shim->fuse_fd, shim->region.header, message);
 }
 
+/* Held back at the gate. */
 static void start_threads(struct shim *shim)
 {
 	invalidate_start(shim);
@@ -97,6 +152,34 @@ static void start_threads(struct shim *shim)
 	completion_start(shim);
 	for (uint32_t i = 0; i < shim->options.workers; i++)
 		worker_start(shim, i);
+}
+
+static int succeed(struct shim *shim)
+{
+	uint64_t ended_at;
+	int error = take_region(shim);
+
+	if (!error)
+		error = make_parts(shim);
+	if (!error)
+		error = session_start(shim);
+	if (error) {
+		log_write(LOG_ERROR, "cannot become a successor: %s", strerror(-error));
+		return 1;
+	}
+	region_lock_receive(&shim->region, shim->options.workers, false);
+	start_threads(shim);
+	if (!standby_wait(shim, &ended_at))
+		return 0;
+	/* While it waited, rows were used that it has not seen. */
+	ring_refresh(&shim->ring);
+	handles_open(&shim->handles, &shim->region, shim->control_bell);
+	takeover(shim, ended_at);
+	gate_open();
+	log_write(LOG_NOTICE, "took over, epoch %llu",
+		  (unsigned long long)fsmvp_load_relaxed(&shim->region.header->epoch));
+	link_run(shim);
+	return 1;
 }
 
 int main(int argc, char **argv)
@@ -113,14 +196,21 @@ int main(int argc, char **argv)
 		fputs(help, stdout);
 		return 0;
 	}
+	if (shim.options.abi) {
+		printf("%u\n", FSMVP_ABI);
+		return 0;
+	}
 	ignore_signals();
+	close_on_exec(&shim.options);
 	mallopt(M_ARENA_MAX, 2);
 	log_set_level(shim.options.log_level);
+	if (shim.options.successor)
+		return succeed(&shim);
 	error = make_region(&shim);
 	if (!error)
 		error = make_parts(&shim);
 	if (!error) {
-		region_lock_receive(&shim.region, shim.options.workers);
+		region_lock_receive(&shim.region, shim.options.workers, true);
 		error = bring_up(&shim, message);
 	}
 	if (!error)
@@ -137,6 +227,7 @@ int main(int argc, char **argv)
 	}
 	mount_read_ahead(shim.mountpoint);
 	start_threads(&shim);
+	gate_open();
 	link_run(&shim);
 	return 1;
 }

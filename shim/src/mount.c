@@ -81,7 +81,7 @@ void mount_undo(const char *mountpoint)
 		fusermount_undo(mountpoint);
 }
 
-static char *read_all(const char *path)
+char *read_file(const char *path)
 {
 	size_t room = 16384, used = 0;
 	char *text = malloc(room), *larger;
@@ -109,7 +109,7 @@ static char *read_all(const char *path)
  * stays as it is. */
 void mount_read_ahead(const char *mountpoint)
 {
-	char path[64], *text = read_all("/proc/self/mountinfo");
+	char path[64], *text = read_file("/proc/self/mountinfo");
 	uint32_t major, minor;
 	int fd;
 

@@ -12,11 +12,11 @@
 #include <sys/statvfs.h>
 
 /* A successor asks for the fuse_req_t of a request that is in the ring already, and for nothing else. */
-static bool adopted(fuse_req_t req)
+static bool adopted(fuse_req_t req, const struct ask *ask)
 {
 	if (!current.adopt)
 		return false;
-	*current.adopt = (uint64_t)(uintptr_t)req;
+	*current.adopt = (struct adoption){req, *ask};
 	return true;
 }
 
@@ -49,8 +49,9 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct ask ask = {.op = FSMVP_OP_LOOKUP, .node = parent, .name = name, .name_length = strlen(name)};
 
-	if (adopted(req))
+	if (adopted(req, &ask))
 		return;
+	POISON(name);
 	if (ask.name_length > FSMVP_NAME_MAX)
 		answer_error(req, FSMVP_OP_LOOKUP, ENAMETOOLONG);
 	else
@@ -62,7 +63,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 	struct ask ask = {.op = FSMVP_OP_GETATTR, .node = node};
 
 	(void)file;
-	if (!adopted(req))
+	if (!adopted(req, &ask))
 		forward(shim_of(req), req, &ask);
 }
 
@@ -74,7 +75,7 @@ static void list(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, uin
 			  .arg1 = size < FSMVP_READ_MAX ? size : FSMVP_READ_MAX,
 			  .arg2 = plus};
 
-	if (!adopted(req))
+	if (!adopted(req, &ask))
 		forward(shim_of(req), req, &ask);
 }
 
@@ -106,7 +107,7 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *file
 	struct shim *shim = shim_of(req);
 	struct fsmvp_handle *row;
 
-	if (adopted(req))
+	if (adopted(req, &ask))
 		return;
 	if ((file->flags & O_ACCMODE) != O_RDONLY && read_only(shim)) {
 		answer_error(req, FSMVP_OP_OPEN, EROFS);
@@ -126,6 +127,7 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *file
 	row->open_flags = (uint32_t)file->flags;
 	row->mode = 0;
 	row->backing_id = 0;
+	KILL_POINT("open.filled");
 	forward(shim, req, &ask);
 }
 
@@ -143,7 +145,7 @@ static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, 
 	uint64_t lease = 0;
 	ssize_t got = -ESTALE;
 
-	if (adopted(req))
+	if (adopted(req, &ask))
 		return;
 	row = handle_find(&shim->handles, ask.handle);
 	if (row && fsmvp_load_relaxed(&row->node) == node)
@@ -156,6 +158,7 @@ static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, 
 			handle_account(row, ask.arg0, (uint64_t)got);
 			fsmvp_add_relaxed(&shim->region.header->count_leased, 1);
 			fsmvp_add_relaxed(&shim->region.header->bytes_leased, (uint64_t)got);
+			KILL_POINT("read.copied");
 			fuse_reply_buf(req, (const char *)current.buffer->bytes, (size_t)got);
 			answered_inline(shim, FSMVP_OP_READ);
 		}

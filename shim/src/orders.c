@@ -68,6 +68,7 @@ bool orders_revoke_again(struct shim *shim)
 			continue;
 		}
 		*at = item->next;
+		KILL_POINT("lease.revoked");
 		orders_acknowledge(item->number, item->connection);
 		free(item);
 	}
@@ -106,6 +107,9 @@ bool orders_obey(struct shim *shim, const struct fsmvp_frame *frame, const uint8
 	case FSMVP_FRAME_REVOKED:
 		memcpy(&lease, body, sizeof(lease));
 		return drop(shim, lease, frame->number, connection);
+	case FSMVP_FRAME_DRAIN:
+		drain_start(shim);
+		return false;
 	case FSMVP_FRAME_LOG_LEVEL:
 		memcpy(&level, body, sizeof(level));
 		log_set_level(level);

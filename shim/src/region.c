@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int region_bind(struct region *region, void *base, uint64_t size)
@@ -37,6 +38,37 @@ int region_bind(struct region *region, void *base, uint64_t size)
 	return 0;
 }
 
+static int map(int fd, uint64_t size, void **base)
+{
+	*base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*base == MAP_FAILED)
+		return -errno;
+	/* A huge page for the first touched byte would be 2 MiB of the 8 that the shim may have. */
+	madvise(*base, size, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+int region_map(struct region *region, int fd)
+{
+	uint64_t size = fsmvp_region_format(NULL);
+	struct stat status;
+	void *base;
+	int error;
+
+	/* Sealed, so the size stays. */
+	if (fstat(fd, &status) != 0)
+		return -errno;
+	if ((uint64_t)status.st_size != size)
+		return -EPROTONOSUPPORT;
+	error = map(fd, size, &base);
+	if (error)
+		return error;
+	error = region_bind(region, base, size);
+	if (error)
+		munmap(base, size);
+	return error;
+}
+
 int region_create(struct region *region, int *fd)
 {
 	uint64_t size = fsmvp_region_format(NULL);
@@ -51,13 +83,9 @@ int region_create(struct region *region, int *fd)
 		error = -errno;
 		goto out_close;
 	}
-	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-	if (base == MAP_FAILED) {
-		error = -errno;
+	error = map(memory, size, &base);
+	if (error)
 		goto out_close;
-	}
-	/* A huge page for the first touched byte would be 2 MiB of the 8 that the shim may have. */
-	madvise(base, size, MADV_NOHUGEPAGE);
 	fsmvp_region_format(base);
 	error = region_bind(region, base, size);
 	if (error)
@@ -72,11 +100,12 @@ out_close:
 }
 
 /* The kernel writes requests here, and a page fault in the middle of that would lose one. */
-void region_lock_receive(const struct region *region, uint32_t workers)
+void region_lock_receive(const struct region *region, uint32_t workers, bool fresh)
 {
 	size_t length = (size_t)workers * FSMVP_RECEIVE_SIZE;
 
-	memset(region->receive, 0, length);
+	if (fresh)
+		memset(region->receive, 0, length);
 	if (mlock(region->receive, length) != 0)
 		log_write(LOG_WARNING,
 			  "cannot lock %zu bytes of receive buffers: %s; raise the memlock limit", length,

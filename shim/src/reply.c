@@ -21,6 +21,8 @@ static void finish(struct shim *shim, struct row row, uint32_t from)
 	uint32_t op = shim->ring.entries[row.index].op;
 	uint64_t now = fsmvp_now();
 
+	KILL_POINT("reply.sent");
+	trace_answered(&shim->region);
 	slot->replied_at = now;
 	if (from == FSMVP_LOCAL) {
 		trace_time(&shim->region, op, FSMVP_SEGMENT_LOCAL, slot->taken_at, now);
@@ -29,6 +31,7 @@ static void finish(struct shim *shim, struct row row, uint32_t from)
 		trace_time(&shim->region, op, FSMVP_SEGMENT_TOTAL, slot->taken_at, now);
 	}
 	ring_free(&shim->ring, row, from);
+	KILL_POINT("reply.freed");
 }
 
 static void answer_error(struct shim *shim, struct row row, fuse_req_t request, int error)
@@ -37,6 +40,7 @@ static void answer_error(struct shim *shim, struct row row, fuse_req_t request, 
 
 	if (entry->op == FSMVP_OP_OPEN)
 		handle_release(&shim->handles, entry->handle);
+	KILL_POINT("reply.refused");
 	fuse_reply_err(request, error);
 	finish(shim, row, FSMVP_DONE);
 }
@@ -104,12 +108,16 @@ static void answer_open(struct shim *shim, struct row row, fuse_req_t request)
 		lease = 0;
 	}
 	fsmvp_store_release(&handle->lease, lease);
-	if (!handle_step(&shim->handles, id, FSMVP_HANDLE_OPENING, FSMVP_HANDLE_OPEN)) {
+	KILL_POINT("reply.leased");
+	/* OPEN already: a shim that died had got so far, and maybe did not answer. */
+	if (!handle_step(&shim->handles, id, FSMVP_HANDLE_OPENING, FSMVP_HANDLE_OPEN) &&
+	    !handle_find(&shim->handles, id)) {
 		answer_error(shim, row, request, EIO);
 		return;
 	}
 	/* ENOENT changes nothing: the kernel waits for each request it handed out, so it only says "answered
 	 * already". */
+	KILL_POINT("reply.opened");
 	fuse_reply_open(request, &file);
 	finish(shim, row, FSMVP_DONE);
 }
@@ -153,6 +161,7 @@ void reply_bad(struct shim *shim, struct row row, fuse_req_t request)
 		fuse_reply_err(request, EIO);
 		return;
 	}
+	KILL_POINT("bad.submitted");
 	/* Back only now: in DONE another thread would take it. Who passed by and found nothing looks again at
 	 * the bell. */
 	ring_put(&shim->ring, row.index, request);

@@ -13,19 +13,24 @@
 
 int ring_open(struct ring *ring, struct region *region, int shim_bell, int control_bell)
 {
-	uint64_t high = fsmvp_load_acquire32(&region->header->slots_high);
-
 	*ring = (struct ring){
 	    .region = region,
 	    .entries = calloc(FSMVP_SLOTS, sizeof(struct ring_entry)),
 	    .shim_bell = shim_bell,
 	    .control_bell = control_bell,
-	    .high = high < FSMVP_SLOTS_RESERVED ? FSMVP_SLOTS_RESERVED
-		    : high > FSMVP_SLOTS	? FSMVP_SLOTS
-						: high,
 	    .first_free = {0, FSMVP_SLOTS_RESERVED},
 	};
+	ring_refresh(ring);
 	return ring->entries ? 0 : -ENOMEM;
+}
+
+void ring_refresh(struct ring *ring)
+{
+	uint64_t high = fsmvp_load_acquire32(&ring->region->header->slots_high);
+
+	ring->high = high < FSMVP_SLOTS_RESERVED ? FSMVP_SLOTS_RESERVED
+		     : high > FSMVP_SLOTS	 ? FSMVP_SLOTS
+						 : high;
 }
 
 static bool try_claim(struct ring *ring, uint32_t index, struct row *row)
@@ -106,6 +111,17 @@ bool ring_free(struct ring *ring, struct row row, uint32_t from)
 	return true;
 }
 
+void ring_note(struct ring_entry *entry, const struct ask *ask, uint32_t pid)
+{
+	entry->op = ask->op;
+	entry->size = (uint32_t)ask->arg1;
+	entry->node = ask->node;
+	entry->handle = ask->handle;
+	entry->offset = ask->arg0;
+	fsmvp_store_relaxed32(&entry->pid, pid);
+	entry->bad = 0;
+}
+
 void *ring_take(struct ring *ring, uint32_t index)
 {
 	return (void *)(uintptr_t)fsmvp_exchange(&ring->entries[index].request, 0);
@@ -128,7 +144,9 @@ bool ring_submit(struct ring *ring, struct row row)
 		HOSTILE(ring->region, "a slot's word was changed while it was the shim's");
 		return false;
 	}
+	KILL_POINT("push.submitted");
 	bell_ring(ring->control_bell);
+	KILL_POINT("push.rung");
 	return true;
 }
 

@@ -6,7 +6,8 @@
  *
  * Threads: workers (read /dev/fuse, answer or forward), completion (answers what control completed), disk
  * (blocking reads), canceller (EINTR for dying callers), invalidator (orders to the kernel's caches), link
- * (main thread, libuv). Only disk threads wait for a disk, nobody waits for control.
+ * (main thread, libuv; before that the standby's wait and the takeover). Only disk threads wait for a disk,
+ * nobody waits for control.
  */
 #ifndef FSMVP_SHIM_H
 #define FSMVP_SHIM_H
@@ -42,11 +43,20 @@ struct region {
 };
 
 int region_create(struct region *region, int *fd);
+/* Maps the region that another shim made. */
+int region_map(struct region *region, int fd);
 int region_bind(struct region *region, void *base, uint64_t size);
-void region_lock_receive(const struct region *region, uint32_t workers);
+/* Resident: with `fresh` zeroed too. */
+void region_lock_receive(const struct region *region, uint32_t workers, bool fresh);
 
 /* trace.c: figures in the region. */
 void trace_time(const struct region *region, uint32_t op, uint32_t segment, uint64_t from, uint64_t to);
+/* The active shim has answered a request: it is worth something. */
+static inline void trace_answered(const struct region *region)
+{
+	if (fsmvp_load_relaxed(&region->header->answered) == 0)
+		fsmvp_store_relaxed(&region->header->answered, 1);
+}
 void trace_hostile(const struct region *region, uint64_t *said, const char *what);
 /* Counts a value of control's that cannot be, logs it once for each place, and ends the link. */
 #define HOSTILE(region, what)                                                                                \
@@ -112,10 +122,15 @@ struct row {
 	uint32_t generation;
 };
 int ring_open(struct ring *ring, struct region *region, int shim_bell, int control_bell);
+/* The high-water row, as the header has it now. */
+void ring_refresh(struct ring *ring);
 /* FREE -> FILLING of a free row. False: the table is full. */
 bool ring_claim(struct ring *ring, uint32_t op, struct row *row);
 bool ring_step(struct ring *ring, struct row row, uint32_t from, uint32_t to);
 bool ring_free(struct ring *ring, struct row row, uint32_t from);
+struct ask;
+/* What was asked, into the shim's own copy. */
+void ring_note(struct ring_entry *entry, const struct ask *ask, uint32_t pid);
 void *ring_take(struct ring *ring, uint32_t index);
 void ring_put(struct ring *ring, uint32_t index, void *request);
 /* LOCAL -> SUBMITTED, and rings. The row must be complete, its request put and len zeroed. False: the word
@@ -237,12 +252,17 @@ struct options {
 	const char *fsname;
 	const char *subtype;
 	int listen_fd;
+	/* Of a successor: what it is handed of the mount. */
+	int fuse_fd, region_fd, shim_bell, control_bell;
+	uint32_t shim_timeout_ms, orphan_timeout_ms;
 	int roots[SHIM_ROOTS_MAX];
 	uint32_t root_count;
 	uint32_t workers;
 	uint32_t log_level;
 	bool read_only;
+	bool successor;
 	bool help;
+	bool abi; /* print the number, end */
 };
 
 struct shim {
@@ -257,19 +277,34 @@ struct shim {
 	struct buffer buffers[FSMVP_WORKERS_MAX + 1]; /* one a worker; the last is the completion thread's */
 	int fuse_fd, region_fd, shim_bell, control_bell, canceller_bell;
 	uint64_t canceller_parked;
-	uint64_t hurry; /* FUSE_INTERRUPTs seen */
+	uint64_t hurry;	   /* FUSE_INTERRUPTs seen */
+	uint64_t orphaned; /* nobody will complete what is forwarded: it is answered EIO */
+	uint64_t workers_left, completion_left; /* threads that have left for good, handing over */
 	char mountpoint[FSMVP_MOUNTPOINT_MAX];
+};
+
+struct ask {
+	uint32_t op;
+	uint64_t node, handle, arg0, arg1, arg2;
+	const char *name;
+	size_t name_length;
+};
+
+/* What a successor wants of a request that is in the ring already. */
+struct adoption {
+	struct fuse_req *request;
+	struct ask ask;
 };
 
 /* What a thread has in hand while libfuse calls a handler. */
 struct request {
 	const uint8_t *raw;
+	uint32_t number; /* of the worker */
 	uint32_t length;
 	uint32_t *in_hand; /* the receive buffer's len */
 	uint64_t taken_at;
 	struct buffer *buffer;
-	uint64_t
-	    *adopt; /* adoption: where the fuse_req_t goes; the handler does nothing else. NULL in service */
+	struct adoption *adopt; /* the handler fills it in and does nothing else; NULL in service */
 };
 extern _Thread_local struct request current;
 
@@ -284,6 +319,8 @@ bool mount_escape(char *into, size_t room, const char *text);
 int mount_start(const struct options *options, const char *mountpoint, char message[SHIM_MESSAGE_MAX]);
 void mount_undo(const char *mountpoint);
 void mount_read_ahead(const char *mountpoint);
+/* The text of a file of /proc, to be freed; NULL: there is none. */
+char *read_file(const char *path);
 int fusermount_start(const struct options *options, const char *mountpoint, char message[SHIM_MESSAGE_MAX]);
 void fusermount_undo(const char *mountpoint);
 
@@ -299,12 +336,6 @@ extern const struct fuse_lowlevel_ops shim_ops;
 
 /* forward.c, reply.c, listing.c */
 struct fuse_req;
-struct ask {
-	uint32_t op;
-	uint64_t node, handle, arg0, arg1, arg2;
-	const char *name;
-	size_t name_length;
-};
 void forward(struct shim *shim, struct fuse_req *request, const struct ask *ask);
 /* A read that needs a disk thread. */
 void forward_to_disk(struct shim *shim, struct fuse_req *request, const struct ask *ask, uint64_t lease);
@@ -335,9 +366,12 @@ bool caller_gone_or_dying(uint32_t tid);
 /* threads */
 int thread_start(const char *name, void *(*body)(void *), void *argument);
 void worker_start(struct shim *shim, uint32_t number);
+/* Makes a worker's read of /dev/fuse return, if one waits there. */
+void worker_interrupt(struct shim *shim);
 void completion_start(struct shim *shim);
 void completion_walk(struct shim *shim, struct buffer *buffer);
 int disk_open(struct disk *disk);
+bool disk_is_idle(struct disk *disk);
 /* The row is LOCAL or DONE, its request the caller's, who touches neither afterwards. */
 void disk_hand(struct shim *shim, struct row row, struct fuse_req *request, uint64_t lease, uint32_t size);
 void canceller_start(struct shim *shim);
@@ -348,6 +382,22 @@ void invalidate_order(struct shim *shim, const struct fsmvp_invalidate *what, ui
 		      uint64_t connection);
 void invalidate_walk_begins(struct invalidator *invalidator);
 void invalidate_walk_ended(struct invalidator *invalidator);
+
+/* gate.c: threads pass it when there is something to do, and leave for good when the shim hands over. */
+void gate_pass(void);
+void gate_open(void);
+void gate_close(void);
+/* Where a thread has nothing in hand: does not return once the gate is closed. */
+void gate_leave(uint64_t *left);
+
+/* standby.c, takeover.c, drain.c, orphan.c */
+bool mount_is_gone(int fuse_fd);
+/* Waits until this shim is the active one, and when its predecessor ended. False: the mount is gone. */
+bool standby_wait(struct shim *shim, uint64_t *ended_at);
+void takeover(struct shim *shim, uint64_t ended_at);
+void drain_prepare(void);
+void drain_start(struct shim *shim);
+void orphan_tick(struct shim *shim, bool is_linked, uint32_t tick_ms);
 
 /* hello.c, link.c, orders.c */
 /* Reads the hello of a fresh connection: true if the peer may be answered, `problem` 0 or a positive errno

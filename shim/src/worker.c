@@ -9,13 +9,16 @@
 #include <fuse_lowlevel.h>
 #include <errno.h>
 #include <linux/fuse.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-struct worker {
+static struct worker {
 	struct shim *shim;
 	uint32_t number;
-};
+	pthread_t thread;
+	uint64_t is_there; /* `thread` is set */
+} workers[FSMVP_WORKERS_MAX];
 
 int thread_start(const char *name, void *(*body)(void *), void *argument)
 {
@@ -72,21 +75,37 @@ static void serve(struct shim *shim, struct fuse_in_header *in, size_t length)
 	}
 }
 
+/* What a dead shim's worker had in hand. Of requests answered already the kernel knows nothing any more. */
+static void replay(struct shim *shim, struct fuse_in_header *in)
+{
+	current.taken_at = fsmvp_now();
+	current.length = in->len;
+	serve(shim, in, in->len);
+}
+
 static void *worker_thread(void *argument)
 {
-	struct worker self = *(struct worker *)argument;
-	struct shim *shim = self.shim;
-	uint8_t *row = shim->region.receive + (size_t)self.number * FSMVP_RECEIVE_SIZE;
+	struct worker *self = argument;
+	struct shim *shim = self->shim;
+	uint8_t *row = shim->region.receive + (size_t)self->number * FSMVP_RECEIVE_SIZE;
 	struct fuse_in_header *in = (void *)row;
 
+	self->thread = pthread_self();
+	fsmvp_store_release(&self->is_there, 1);
+	current.number = self->number;
 	current.raw = row;
 	current.in_hand = &in->len;
-	current.buffer = &shim->buffers[self.number];
+	current.buffer = &shim->buffers[self->number];
+	gate_pass();
+	if (fsmvp_load_acquire32(&in->len) != 0)
+		replay(shim, in);
 	for (;;) {
 		ssize_t got;
 
 		fsmvp_store_release32(&in->len, 0);
+		gate_leave(&shim->workers_left);
 		got = read(shim->fuse_fd, row, FSMVP_RECEIVE_SIZE);
+		KILL_POINT("worker.read");
 		if (got < 0 && is_the_end(errno))
 			_exit(0);
 		if (got < (ssize_t)sizeof(*in)) {
@@ -102,8 +121,14 @@ static void *worker_thread(void *argument)
 
 void worker_start(struct shim *shim, uint32_t number)
 {
-	static struct worker workers[FSMVP_WORKERS_MAX];
-
-	workers[number] = (struct worker){shim, number};
+	workers[number] = (struct worker){.shim = shim, .number = number};
 	thread_start("worker", worker_thread, &workers[number]);
+}
+
+void worker_interrupt(struct shim *shim)
+{
+	for (uint32_t i = 0; i < shim->options.workers; i++) {
+		if (fsmvp_load_acquire(&workers[i].is_there))
+			pthread_kill(workers[i].thread, SIGUSR2);
+	}
 }

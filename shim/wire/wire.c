@@ -158,9 +158,9 @@ uint64_t fsmvp_now(void)
 	return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
-uint64_t fsmvp_process_id(int32_t pid)
+static uint64_t read_process(int32_t pid, char *state)
 {
-	char path[64], line[1024], *field, state;
+	char path[64], line[1024], *field;
 	unsigned long long start;
 	FILE *file;
 	size_t got;
@@ -176,13 +176,26 @@ uint64_t fsmvp_process_id(int32_t pid)
 	field = strrchr(line, ')');
 	if (!field ||
 	    sscanf(field + 1,
-		   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
+		   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", state,
 		   &start) != 2)
 		return 0;
-	/* A zombie runs no more, however long its parent takes to notice. */
-	if (state == 'Z' || state == 'X')
-		return 0;
 	return fsmvp_pack((uint32_t)pid, (uint32_t)start);
+}
+
+uint64_t fsmvp_process_id(int32_t pid)
+{
+	char state;
+	uint64_t who = read_process(pid, &state);
+
+	/* A zombie runs no more, however long its parent takes to notice. */
+	return who == 0 || state == 'Z' || state == 'X' ? 0 : who;
+}
+
+uint64_t fsmvp_process_started(int32_t pid)
+{
+	char state;
+
+	return read_process(pid, &state);
 }
 
 #define FDS_MAX ((uint32_t)FSMVP_FDS_MAX)

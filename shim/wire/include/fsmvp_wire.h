@@ -230,9 +230,9 @@ struct fsmvp_header {
 	uint64_t
 	    volume; /* written by control: which volume it serves here; another volume's control plane does not adopt */
 	uint64_t
-	    killed_at; /* written by control before it ends the active shim, CLOCK_MONOTONIC ns; a successor sets it to 0 */
+	    killed_at; /* written by whoever ends the active shim, before it does; CLOCK_MONOTONIC ns; a successor sets it to 0 */
 	uint64_t
-	    outage; /* ns from the end of the last shim (from killed_at, where control ended it) until its successor served */
+	    outage; /* ns from the end of the last shim (from killed_at, where it was ended on purpose) until its successor served */
 	uint64_t answered; /* 1 once the active shim has answered a request; a successor begins with 0 */
 	uint64_t
 	    receive_unique[FSMVP_WORKERS_MAX]; /* the request that was in hand there when a shim died ... */
@@ -529,6 +529,8 @@ uint64_t fsmvp_now(void);
 /* pid | start time << 32 of a process, so that a recycled pid is not taken for it; 0 if there is none or it
  * is a zombie. */
 uint64_t fsmvp_process_id(int32_t pid);
+/* The same, of a zombie too: its first thread may be one while others still run, so only a pidfd says that a process has ended. */
+uint64_t fsmvp_process_started(int32_t pid);
 
 /* Sends or receives exactly `length` bytes and up to 8 descriptors with the first of them, waiting at most `timeout_ms`. Received descriptors are
  * CLOEXEC; *fd_count is room on entry, how many came on return; surplus ones are closed. 0 or a negative errno (-EPIPE: the other side is gone). */
