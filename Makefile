@@ -8,6 +8,7 @@ SWIFT   ?= swift
 CC      := cc
 BUILD   := build
 BIN     := $(BUILD)/bin
+TEST_BIN := $(BUILD)/test/bin
 VENV    := $(BUILD)/venv
 ARGS    ?=
 
@@ -22,7 +23,7 @@ SHIM_FLAGS := $(C_FLAGS) -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong
 SWIFT_FLAGS := -c release --static-swift-stdlib
 SWIFT_SOURCES = $(shell find Sources shim/wire -type f) Package.swift
 
-.PHONY: all deps test-deps shim control run test test-swift test-mount test-live bench check fmt install clean help
+.PHONY: all deps test-deps shim control run test test-swift test-programs test-mount test-live bench check fmt install clean help
 
 ## all: build build/bin/fsmvp and build/bin/fsmvp-shim (release)
 all: deps shim control
@@ -68,8 +69,18 @@ test: all test-swift test-mount
 test-swift: all
 	$(SWIFT) test --skip LiveTests
 
+## test-programs: both programs with the kill points of the tests compiled in
+test-programs: deps $(TEST_BIN)/fsmvp-shim $(TEST_BIN)/fsmvp
+$(TEST_BIN)/fsmvp-shim: $(SHIM_SOURCES) $(SHIM_HEADERS) Makefile
+	@mkdir -p $(TEST_BIN)
+	$(CC) $(SHIM_FLAGS) -DFSMVP_KILL_POINTS $$(pkg-config --cflags fuse3) $(SHIM_SOURCES) -o $@ -lfuse3 -luv -lpthread
+$(TEST_BIN)/fsmvp: $(SWIFT_SOURCES)
+	@mkdir -p $(TEST_BIN)
+	$(SWIFT) build --product fsmvp
+	@install -m 755 .build/debug/fsmvp $@
+
 ## test-mount: only the tests on real mounts (K=name picks some)
-test-mount: all $(VENV)/.ready
+test-mount: all test-programs $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -q Tests/Mount $(if $(K),-k "$(K)") $(ARGS)
 
 $(VENV)/.ready: $(BUILD)/.deps-test Tests/Mount/requirements.txt

@@ -42,6 +42,15 @@ def wait_until(claim, limit=10.0, step=0.02, what="it"):
     raise AssertionError(f"{what} did not come true within {limit} s")
 
 
+def is_alive(pid):
+    """A zombie is not: nobody may be there to reap an orphan."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def mounts():
     """Mount points of all file systems, unescaped."""
     with open("/proc/self/mountinfo") as lines:
@@ -181,38 +190,49 @@ class Instance:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(limit)
 
+    def kill(self):
+        """The control plane, without a word to it."""
+        self.process.kill()
+        self.process.wait()
+
     def shim_pid(self):
         return self.cli("status", "--json").json["shim"]["pid"]
 
     def destroy(self):
         """Whatever state the instance is in: nothing of it stays."""
-        pids = []
         if self.process and self.process.poll() is None:
-            pids = self._shims()
+            self.process.send_signal(signal.SIGCONT)
             try:
                 self.stop()
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pid in pids:
-            try:
-                wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), 3)
-            except AssertionError:
-                os.kill(pid, signal.SIGKILL)
-        if str(self.mount) in mounts():
-            subprocess.run(["umount", "-l", str(self.mount)], check=False)
+        # One that takes over while another ends is seen the next time round.
+        for _ in range(20):
+            shims = self.shims()
+            if not shims:
+                break
+            for pid in shims:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.05)
+        while str(self.mount) in mounts():
+            if subprocess.run(["umount", "-l", str(self.mount)], check=False).returncode:
+                break
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _shims(self):
-        """Children of the control plane."""
+    def shims(self):
+        """Living shims of this instance, whoever started them."""
         found = []
         for entry in os.listdir("/proc"):
-            if entry.isdigit():
+            if entry.isdigit() and is_alive(entry):
                 try:
-                    stat = pathlib.Path(f"/proc/{entry}/stat").read_text()
-                except OSError:
+                    words = pathlib.Path(f"/proc/{entry}/cmdline").read_text().split("\0")
+                except (OSError, UnicodeDecodeError):
                     continue
-                if int(stat.rsplit(")", 1)[1].split()[1]) == self.process.pid:
+                if words[0].endswith("fsmvp-shim") and str(self.mount) in words:
                     found.append(int(entry))
         return found
 

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from house import FSMVP, MiB, mounts, wait_until
+from house import FSMVP, MiB, is_alive, mounts, wait_until
 from readers import Crowd
 
 
@@ -15,15 +15,6 @@ def leftovers(run):
     files = [os.path.join(folder, name) for folder, _, names in os.walk(run.cache) for name in names if name.endswith(".bytes")]
     sockets = [name for name in os.listdir(run.runtime) if name.endswith(".sock")]
     return files + sockets + [mount for mount in mounts() if mount == str(run.mount)]
-
-
-def is_gone(pid):
-    """Also as a zombie: nobody may be there to reap an orphan."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -36,7 +27,7 @@ def test_a_signal_ends_it_in_order(sim, run, how):
     run.process.send_signal(how)
     assert run.process.wait(8) == 0
     assert time.monotonic() - start < 5
-    assert leftovers(run) == [] and is_gone(shim)
+    assert leftovers(run) == [] and not is_alive(shim)
 
 
 def test_stop_by_the_command(sim, run):
@@ -44,7 +35,7 @@ def test_stop_by_the_command(sim, run):
     shim = run.shim_pid()
     assert run.cli("stop").code == 0
     assert run.process.wait(8) == 0
-    assert leftovers(run) == [] and is_gone(shim)
+    assert leftovers(run) == [] and not is_alive(shim)
     assert run.cli("status").code == 3
 
 
@@ -65,7 +56,7 @@ def test_32_blocked_readers_do_not_hold_up_the_end(sim, run, direct):
         assert crowd.process.returncode == 1
     finally:
         crowd.kill()
-    assert leftovers(run) == [] and is_gone(shim)
+    assert leftovers(run) == [] and not is_alive(shim)
 
 
 def test_a_working_directory_on_the_mount_does_not_hold_up_the_end(sim, run):
@@ -92,7 +83,7 @@ def test_the_second_signal_ends_it_at_once(sim, run):
         start = time.monotonic()
         run.process.wait(5)
         assert time.monotonic() - start < 2
-        wait_until(lambda: is_gone(shim), 3)
+        wait_until(lambda: not is_alive(shim), 3)
         assert str(run.mount) not in mounts()
     finally:
         crowd.kill()
@@ -145,7 +136,7 @@ def test_bytes_of_a_crashed_run_are_not_left(sim, run):
     run.process.kill()
     run.process.wait()
     os.kill(shim, signal.SIGKILL)
-    wait_until(lambda: is_gone(shim))
+    wait_until(lambda: not is_alive(shim))
     run.start()  # over the dead mount of the crashed one
     assert os.stat(path).st_size == 2 * MiB
     with open(path, "rb") as stream:
@@ -163,7 +154,7 @@ def test_a_run_after_one_whose_control_plane_was_killed(sim, run):
         run.process.kill()
         run.process.wait()
     run.start()  # adopting the shim is the next step of the project: this one is ended, and the items are back
-    assert is_gone(shim)
+    assert not is_alive(shim)
     with open(path, "rb") as stream:
         assert stream.read() == sim.bytes(file, "tag")
     assert run.stop() == 0
@@ -175,7 +166,7 @@ def test_an_unmount_from_outside_ends_it(sim, run):
     shim = run.shim_pid()
     subprocess.run(["umount", run.mount], check=True)
     assert run.process.wait(8) == 1
-    wait_until(lambda: is_gone(shim))
+    wait_until(lambda: not is_alive(shim))
     assert "unmounted" in run.log.read_text()
     assert leftovers(run) == []
 
@@ -189,7 +180,7 @@ def test_ctrl_c_reaches_the_control_plane_only(sim, make):
     assert os.getpgid(shim) != os.getpgid(pid)
     os.killpg(os.getpgid(pid), signal.SIGINT)
     assert run.process.wait(8) == 0
-    assert leftovers(run) == [] and is_gone(shim)
+    assert leftovers(run) == [] and not is_alive(shim)
 
 
 def test_the_demo(make):

@@ -1,0 +1,116 @@
+"""An instance whose processes are killed while users read from it."""
+
+import os
+import random
+import time
+
+import users
+from house import MiB, is_alive, mounts, wait_until
+from region import Region
+
+ALL = ["direct", "probe", "buffered", "names", "open"]
+
+
+class Stand:
+    """A running instance with one staged file, and its right bytes in a file of their own."""
+
+    def __init__(self, run, sim, tmp_path, size=8 * MiB, fetched=True):
+        self.run, self.sim = run, sim
+        self.file = sim.add(size, "clip.mp4")
+        self.want = str(tmp_path / "want")
+        with open(self.want, "wb") as out, sim.content(self.file, "tag") as right:
+            while block := right.read(MiB):
+                out.write(block)
+        self.path = run.stage(self.file, "tag")
+        self.region = Region(run.shim_pid())
+        if fetched:
+            with open(self.path, "rb") as stream:
+                while stream.read(MiB):
+                    pass
+        self.ready()
+
+    def users(self, *modes):
+        """Begun, and past their open."""
+        some = users.Users(self.path, self.want, modes or ALL)
+        wait_until(lambda: all(user.operations or user.errors for user in some.all), what="users at work")
+        return some
+
+    # Who is who; a snapshot that is true now
+
+    def ready(self):
+        """An active shim, a standby and a control plane stand."""
+        wait_until(
+            lambda: is_alive(self.region.active) and is_alive(self.region.standby) and self.region.standby != self.region.active
+            and is_alive(self.region.control),
+            20,
+            0.002,
+            what="active, standby and control plane",
+        )
+
+    def kill_active(self, wait=True):
+        """When the signal was sent; a successor has claimed by the return."""
+        epoch = self.region.epoch
+        at = users.kill(self.region.active)
+        if wait:
+            wait_until(lambda: self.region.epoch > epoch, 10, 0.0005, what="a takeover")
+        return at
+
+    def kill_control(self, start=True):
+        """SIGKILL and, where wanted, at once the next one."""
+        self.run.kill()
+        if start:
+            self.run.start()
+
+    # Afterwards
+
+    def settled(self):
+        """Every slot and every handle row is free again: what was opened was released, and nobody waits."""
+        wait_until(lambda: not self.region.slots(), 10, what="free slots")
+        wait_until(lambda: not self.region.handles(), 10, what="free handle rows")
+        wait_until(lambda: self.run.item(self.path)["openRef"] == 0, 10, what="openRef 0")
+        assert self.run.cli("status", "--json").json["openHandles"] == 0
+
+    def ends_clean(self):
+        """Stops in order; no process, mount, file of bytes or socket is left."""
+        self.region.close()
+        assert self.run.stop() == 0
+        wait_until(lambda: not self.run.shims(), 3, what="no shim left")
+        files = [name for _, _, names in os.walk(self.run.cache) for name in names]
+        assert files == [] and str(self.run.mount) not in mounts()
+        assert [name for name in os.listdir(self.run.runtime) if name.endswith(".sock")] == []
+
+
+def kill_at_random(stand, seconds, seed, pause=(0.01, 0.12)):
+    """Active, standby and control plane, drawn independently, overlaps included, never all three. Returns how often each was killed.
+
+    Who lives is asked each time, by pid and region: one that counts a process twice kills all three.
+    """
+    draw = random.Random(seed)
+    counts = {"active": 0, "standby": 0, "control": 0}
+    end = time.monotonic() + seconds
+    run, region = stand.run, stand.region
+    while time.monotonic() < end:
+        time.sleep(draw.uniform(*pause))
+        active, standby = region.active, region.standby
+        living = {pid for pid in (active, standby) if is_alive(pid)}
+        victims = [name for name in counts if draw.random() < 0.45]
+        if not living:
+            continue
+        if "control" in victims and run.process.poll() is None and (len(living) == 2 or not {"active", "standby"} & set(victims)):
+            run.process.kill()
+            counts["control"] += 1
+            control_lives = False
+        else:
+            control_lives = run.process.poll() is None
+        # One of the three has to be left: with a dead control plane one shim, else none need be.
+        may = len(living) - (0 if control_lives else 1)
+        for name, pid in (("active", active), ("standby", standby)):
+            if name in victims and may > 0 and pid in living:
+                users.kill(pid)
+                living.discard(pid)
+                may -= 1
+                counts[name] += 1
+        if not control_lives:
+            run.process.wait()
+            run.start()
+    return counts

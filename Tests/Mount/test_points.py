@@ -1,0 +1,176 @@
+"""A kill at every store of the protocol: the debug build's kill points (fsmvp_points.h), one after the other."""
+
+import os
+import pathlib
+import re
+import struct
+import time
+
+import house
+import pytest
+import users
+from failover import Stand
+from house import MiB, ROOT, is_alive, wait_until
+
+PROGRAMS = ROOT / "build" / "test" / "bin"
+
+
+def names(pattern, *folders):
+    found = set()
+    for folder in folders:
+        for path in sorted(pathlib.Path(ROOT / folder).rglob("*")):
+            if path.suffix in (".c", ".swift"):
+                found |= set(re.findall(pattern, path.read_text()))
+    return sorted(found)
+
+
+SHIM = names(r'KILL_POINT\("([a-z.]+)"\)', "shim")
+CONTROL = names(r'fsmvp_kill_point\("([a-z.]+)"\)', "Sources")
+
+
+class Armed:
+    """struct fsmvp_kill, shared with every process of the instance."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(80))
+        self.file = open(path, "r+b")
+
+    def _word(self, at):
+        self.file.seek(at)
+        return struct.unpack("<Q", self.file.read(8))[0]
+
+    def arm(self, name, countdown=1):
+        self.file.seek(0)
+        self.file.write(name.encode().ljust(56, b"\0"))
+        self.file.flush()
+        self.file.seek(56)
+        self.file.write(struct.pack("<Q", countdown))
+        self.file.flush()
+
+    def disarm(self):
+        self.file.seek(56)
+        self.file.write(bytes(8))
+        self.file.flush()
+
+    @property
+    def fired(self):
+        return self._word(64)
+
+
+@pytest.fixture
+def stand(sim, make, tmp_path, monkeypatch):
+    monkeypatch.setattr(house, "FSMVP", str(PROGRAMS / "fsmvp"))
+    armed = Armed(tmp_path / "kill")
+    run = make(FSMVP_KILL_FILE=str(tmp_path / "kill")).start()
+    stand = Stand(run, sim, tmp_path, size=4 * MiB)
+    stand.armed = armed
+    return stand
+
+
+class Traffic:
+    """What makes every point be reached: misses, opens, unstaging, cancelled readers, restarts."""
+
+    def __init__(self, stand):
+        self.stand = stand
+        self.number = 0
+
+    def step(self, kind):
+        """One piece of traffic of a kind; failures of the CLI are those of a control plane that was killed, and expected."""
+        run, sim = self.stand.run, self.stand.sim
+        self.number += 1
+        if kind == "stage":
+            file = sim.add(3 * 65536, f"traffic {self.number}.bin")
+            done = run.cli("stage", file, "--recipient", "traffic")
+            if done.code:
+                return
+            path = done.out.rstrip("\n")
+            want = sim.bytes(file, "traffic")
+            with open(path, "rb") as stream:
+                assert stream.read() == want, "a freshly staged file"
+            run.cli("unstage", path)
+        elif kind == "cancel":
+            file = sim.add(MiB, f"gated {self.number}.bin")
+            gate = sim.gate(file=file)
+            done = run.cli("stage", file, "--recipient", "traffic")
+            if done.code == 0:
+                path = done.out.rstrip("\n")
+                reader = users.subprocess.Popen(["dd", f"if={path}", "of=/dev/null", "bs=4096", "iflag=direct"], stderr=users.subprocess.DEVNULL)
+                time.sleep(0.15)
+                reader.kill()
+                reader.wait(5)
+                run.cli("unstage", path)
+            sim.release(gate)
+        elif kind == "takeover":
+            self.stand.kill_active(wait=False)
+            time.sleep(0.05)
+        elif kind == "restart":
+            run.cli("shim", "restart")
+        elif kind == "adopt":
+            run.process.kill()
+            run.process.wait()
+            run.start(expect_ready=False)
+
+    KINDS = {
+        "cancel": "cancel", "takeover": "takeover", "standby": "takeover", "drain": "restart", "link": "takeover", "lease": "stage",
+        "invalidate": "stage", "reply.refused": "stage", "control.adopt": "adopt", "control.cancel": "cancel",
+    }
+
+    def kind(self, name):
+        for prefix, kind in self.KINDS.items():
+            if name.startswith(prefix):
+                return kind
+        return "stage"
+
+
+def bring_back(stand):
+    """Whoever died: the instance is whole again."""
+    run = stand.run
+    if run.process.poll() is not None:
+        run.start()
+    stand.ready()
+
+
+#: Points that traffic cannot be made to reach by reading: a cache whose bytes cannot be read back is another test's.
+UNREACHED = {"bad.submitted"}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("side", ["shim", "control"])
+def test_a_kill_at_every_point(stand, side):
+    traffic = Traffic(stand)
+    points = [name for name in (SHIM if side == "shim" else CONTROL) if name not in UNREACHED]
+    assert len(points) > 20 if side == "shim" else len(points) > 8
+    with stand.users("direct", "names", "open") as some:
+        for name in points:
+            before = stand.armed.fired
+            stand.armed.arm(name)
+            kind = traffic.kind(name)
+            deadline = time.monotonic() + 20
+            while stand.armed.fired == before:
+                assert time.monotonic() < deadline, f"{name} was never reached"
+                if stand.run.process.poll() is not None:
+                    stand.run.start(expect_ready=False)
+                    continue
+                traffic.step(kind)
+            stand.armed.disarm()
+            bring_back(stand)
+            for user in some.all:
+                assert user.errors == 0, f"{name}: {user.mode}: {user.first_error}"
+        some.finish()
+    stand.run.cli("unstage", "--all")
+    wait_until(lambda: not stand.region.slots(), 10, what="free slots")
+    wait_until(lambda: not stand.region.handles(), 10, what="free handle rows")
+
+
+def test_a_request_that_kills_every_shim_is_answered_eio(stand):
+    """At the third death; the mount lives."""
+    with stand.users("direct", "probe") as some:
+        with pytest.raises(OSError) as error:
+            os.stat(f"{stand.run.mount}/Staged/fsmvp-poison")
+        assert error.value.errno == 5
+        assert stand.region.epoch == 4
+        stand.ready()
+        some.finish()
+    assert is_alive(stand.run.process.pid)
+    assert stand.run.cli("status", "--json").json["shim"]["state"] == "serving"
+    stand.settled()
