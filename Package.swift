@@ -2,7 +2,11 @@
 // The house of docs/ARCHITECTURE.md. Imports run one way: a target that needs an import its line lacks is in the wrong place.
 import PackageDescription
 
-let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
+// The kill points of the tests are in debug builds alone. Swift reads the header too, and is told by itself.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6), .treatAllWarnings(as: .error),
+  .unsafeFlags(["-Xcc", "-DFSMVP_KILL_POINTS"], .when(configuration: .debug)),
+]
 let c: [CSetting] = [
   .define("_GNU_SOURCE"), .define("FUSE_USE_VERSION", to: "314"),
   .unsafeFlags(["-Wall", "-Wextra", "-Werror"]),

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 int clinux_get_seals(int fd)
 {
@@ -57,6 +59,23 @@ int clinux_dup_above(int fd, int lowest)
 int clinux_pidfd_open(pid_t pid)
 {
 	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int clinux_pidfd_signal(int pidfd, int signal)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int clinux_pidfd_reap(int pidfd, int *code, int *signal)
+{
+	siginfo_t about;
+
+	memset(&about, 0, sizeof(about));
+	if (waitid(P_PIDFD, (id_t)pidfd, &about, WEXITED | WNOHANG) != 0)
+		return -1;
+	*code = about.si_code == CLD_EXITED ? about.si_status : 0;
+	*signal = about.si_code == CLD_EXITED ? 0 : about.si_status;
+	return about.si_pid != 0 ? 0 : -1;
 }
 
 static int address(const char *path, struct sockaddr_un *to)

@@ -4,6 +4,7 @@
 package struct StableHash: Sendable {
   package private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
   package init() {}
+  package init(_ text: String) { combine(text.utf8) }
 
   package mutating func combine(_ bytes: some Sequence<UInt8>) {
     for byte in bytes { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }

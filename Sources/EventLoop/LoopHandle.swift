@@ -52,6 +52,7 @@ package class LoopHandle<Handle> {
 /// What libuv refused, as its negative errno.
 package struct LoopError: Error, Sendable, CustomStringConvertible {
   package let code: Int32
+  package init(code: Int32) { self.code = code }
   package var description: String { String(cString: uv_strerror(code)) }
 }
 

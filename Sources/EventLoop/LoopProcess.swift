@@ -7,10 +7,13 @@ package final class LoopProcess: LoopHandle<uv_process_t> {
   package enum End: Sendable, Equatable, CustomStringConvertible {
     case exited(Int32)
     case signalled(Int32)
+    /// Of a process that is not our child: only its parent is told.
+    case unknown
     package var description: String {
       switch self {
       case .exited(let code): "exit code \(code)"
       case .signalled(let number): "signal \(number)"
+      case .unknown: "an end that only its parent was told of"
       }
     }
   }

@@ -7,8 +7,8 @@ package enum Mountpoint {
   package enum Finding: Equatable, Sendable {
     /// An empty folder, with its path free of links.
     case ready(String)
-    /// A mount of our type lies on it: dead or alive, which only `probe` finds out.
-    case mountOfOurType(String)
+    /// A mount of our type lies on it, of this fsname: dead or alive, which only `probe` finds out.
+    case mountOfOurType(String, source: String)
   }
 
   package static let type = "fuse.fsmvp"
@@ -18,7 +18,7 @@ package enum Mountpoint {
     if let error = makeFolders(path) { return .failure(error.code == ENOTDIR ? .notADirectory : .cannotBeMade(error)) }
     guard let resolved = resolve(path) else { return .failure(.cannotBeMade(.current)) }
     if let mount = MountTable.current().top(at: resolved) {
-      return mount.type == type ? .success(.mountOfOurType(resolved)) : .failure(.foreignMount(type: mount.type))
+      return mount.type == type ? .success(.mountOfOurType(resolved, source: mount.source)) : .failure(.foreignMount(type: mount.type))
     }
     var status = stat()
     guard stat(resolved, &status) == 0 else { return .failure(.cannotBeMade(.current)) }
@@ -42,11 +42,12 @@ package enum Mountpoint {
     return statfs(path, &figures) != 0 && (errno == ENOTCONN || errno == ECONNABORTED) ? .dead : .alive
   }
 
-  /// Takes a dead mount of ours away.
-  package static func detach(_ path: String) -> MountpointFault? {
+  /// Takes a dead mount away that has our type and this fsname; no other.
+  package static func detach(_ path: String, source: String) -> MountpointFault? {
     for _ in 0..<16 {
       guard let mount = MountTable.current().top(at: path) else { return nil }
       guard mount.type == type else { return .foreignMount(type: mount.type) }
+      guard mount.source == source else { return .deadMount(of: mount.source, at: path) }
       if let cause = Unmount.unmount(path, isLazy: true, limit: .seconds(2)) { return .cannotBeDetached(cause) }
     }
     return .cannotBeDetached("there is always another one below")
@@ -66,7 +67,7 @@ package enum Mountpoint {
   }
 
   /// Absolute, without links. The mount itself is not entered: only names above it are looked up.
-  private static func resolve(_ path: String) -> String? {
+  static func resolve(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }
     return String(cString: resolved)

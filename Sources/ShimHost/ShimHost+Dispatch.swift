@@ -8,6 +8,7 @@ extension ShimHost {
   /// The doorbell's callback.
   func rang() {
     bell?.clear()
+    look()
     serve()
   }
 
@@ -16,10 +17,9 @@ extension ShimHost {
     guard let ring else { return }
     ring.walk { answer($0, ring) }
     collectReleased()
-    if !isHostileLogged, ring.hostileCount &+ hostileCount > 0 {
-      isHostileLogged = true
-      Log.error("shim.hostile", ["pid": process?.pid ?? 0, "cause": "a value out of range in the region; the request was answered EIO"])
-    }
+    guard phase == .serving, ring.hostileCount &+ hostileHandles != hostileSeen else { return }
+    hostileSeen = ring.hostileCount &+ hostileHandles
+    distrust("it wrote a value out of range into the region")
   }
 
   private func answer(_ request: SlotRequest, _ ring: SlotRing) {
@@ -66,8 +66,9 @@ extension ShimHost {
       ring.complete(id, .failed(.io))
       return
     }
-    guard opened[handle] == nil else {
-      hostileCount &+= 1
+    // Asked again, where a control plane that died had taken it, it is counted already.
+    guard opened[handle] == nil || opened[handle] == node else {
+      hostileHandles &+= 1
       ring.complete(id, .failed(.io))
       return
     }
@@ -103,7 +104,7 @@ extension ShimHost {
     return listing.count
   }
 
-  private func remember(_ node: NodeID, in parent: NodeID) {
+  func remember(_ node: NodeID, in parent: NodeID) {
     // Only a hint for `..`; the bound keeps a volume of many directories from growing it for ever.
     if parents.count >= 4096 { parents = [:] }
     parents[node] = parent

@@ -4,13 +4,36 @@ import Telemetry
 import Volume
 import Wire
 
-/// A lease as volumes hold it.
-private struct GrantedLease: Lease {
-  let row: RegionLease
+/// A lease as volumes hold it: a row of the table.
+private protocol RowLease: Lease { var row: RegionLease { get } }
+
+extension RowLease {
   var id: LeaseID { LeaseID(row.id) }
   var blockSize: Int64 { row.blockSize }
   func mark(_ blocks: Range<Int>) { row.mark(blocks) }
   func unmark(_ blocks: Range<Int>) { row.unmark(blocks) }
+}
+
+private struct GrantedLease: RowLease { let row: RegionLease }
+
+/// One that stood when its shims were adopted.
+struct StandingLease: InheritedLease, RowLease {
+  let row: RegionLease
+  let node: NodeID
+  let root: Int
+  let name: String
+  let length: Int64
+  var marked: [Range<Int>] { row.marked }
+
+  /// Nil where its name is no text, which no volume of ours gives.
+  init?(_ standing: InheritedRow) {
+    guard let name = String(validating: standing.name, as: UTF8.self) else { return nil }
+    row = standing.lease
+    node = NodeID(standing.node)
+    root = Int(standing.root)
+    self.name = name
+    length = standing.length
+  }
 }
 
 extension ShimHost: VolumeHost {
@@ -20,15 +43,22 @@ extension ShimHost: VolumeHost {
   }
 
   package func revoke(_ lease: any Lease, done: @escaping @DispatchLoop () -> Void) {
-    guard let row = (lease as? GrantedLease)?.row, let leases, leases.revoke(row) else {
+    guard let row = (lease as? any RowLease)?.row, end(row, done: done) else {
       // Its first revocation answers for it.
       Log.error("lease.revoked_twice", ["lease": lease.id.rawValue])
       return
     }
+  }
+
+  /// False where it was revoked before.
+  @discardableResult
+  func end(_ row: RegionLease, done: @escaping @DispatchLoop () -> Void = {}) -> Bool {
+    guard let leases, leases.revoke(row) else { return false }
     say(.revoked(lease: row.id)) {
       leases.free(row)
       done()
     }
+    return true
   }
 
   package func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
@@ -50,57 +80,15 @@ extension ShimHost: VolumeHost {
     region?.setStatistics(bytes: figures.bytes, files: figures.files)
   }
 
-  // MARK: Orders and news
+  // MARK: Orders
 
-  private func say(_ order: Order, done: (@DispatchLoop () -> Void)? = nil) {
-    guard region != nil, phase != .ended else {
+  func say(_ order: Order, done: (@DispatchLoop () -> Void)? = nil) {
+    guard region != nil, phase != .ended, phase != .failed else {
       // No mount, so nobody holds anything.
       done?()
       return
     }
     let frame = orders.add(order, done: done)
     link?.write(frame)
-  }
-
-  func heard(_ bytes: UnsafeRawBufferPointer) {
-    reader.append(bytes)
-    do throws(FrameError) {
-      while let frame = try reader.next() { take(frame) }
-    } catch {
-      hostileCount &+= 1
-      reader = FrameReader()
-      link?.close()
-      link = nil
-      fail("the shim sent what is no message (\(error)), so it is not trusted any more")
-    }
-  }
-
-  private func take(_ frame: ShimFrame) {
-    switch frame {
-    case .acknowledged(let number):
-      let answer = orders.acknowledge(number)
-      if !answer.isKnown { hostileCount &+= 1 }
-      answer.done?()
-    case .log(let level, let text):
-      let pid = process?.pid ?? 0
-      switch Log.Level(shimNumber: level) {
-      case .error: Log.error("shim", ["pid": pid, "text": text])
-      case .warning: Log.warning("shim", ["pid": pid, "text": text])
-      case .info: Log.info("shim", ["pid": pid, "text": text])
-      case .debug: Log.debug("shim", ["pid": pid, "text": text])
-      }
-    }
-  }
-
-  /// The news of a death, or of a shim that trusts us no more.
-  func linkEnded() {
-    link?.close()
-    link = nil
-    guard phase == .serving || phase == .starting else { return }
-    Task { @DispatchLoop [weak self] in
-      // Of a death the process's own end says more, and comes within milliseconds.
-      guard let self, await !shimEnds(within: .milliseconds(500)) else { return }
-      fail("the shim closed its link but goes on running, so it is ended")
-    }
   }
 }

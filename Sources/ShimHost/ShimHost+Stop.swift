@@ -25,11 +25,15 @@ extension ShimHost {
     phase = .stopping
     let began = SystemClock().now()
     let deadline = began + limit
+    endSupervision()
+    if let greetingSocket { shutdown(greetingSocket.number, Int32(SHUT_RDWR)) }
+    // The standby first, always: it would go on in the place of a shim that ends.
+    endSuccessors()
     failPending()
     // A shim whose start failed may be about to mount: it ends first.
-    if !isMounted { await endShim(deadline) }
+    if !isMounted { await endShims(deadline) }
     if process != nil { await endMount(deadline) }
-    await step("shim.ended") { await self.endShim(deadline) }
+    await step("shim.ended") { await self.endShims(deadline) }
     closeAll()
     let path = mountpoint
     let source = options.fsname
@@ -57,7 +61,7 @@ extension ShimHost {
     // Somebody else's mount on top of ours, or in its place, is not ours to end.
     let isOurs = await onWorker { MountTable.current().top(at: path).map { $0.type == type && $0.source == source } ?? false }
     guard isOurs else { return }
-    if processEnd != nil { await abort() }
+    if process?.isRunning != true { await abort() }
     // Readers that were just answered need a moment to close their files.
     let patience = min(SystemClock().now() + .milliseconds(300), deadline)
     let refusal = await step("mount.unmounted") {
@@ -78,19 +82,26 @@ extension ShimHost {
     await abort()
   }
 
-  private func abort() async {
+  func abort() async {
     guard let device, connection != 0 else { return }
     let connection = connection
     let isAborted = await onWorker { Unmount.abort(connection: connection, device: device) }
     Log.info("mount.aborted", ["connection": connection, "done": isAborted])
   }
 
-  private func endShim(_ deadline: Moment) async {
+  private func endSuccessors() { for shim in shims where shim !== process { shim.kill(SIGKILL) } }
+
+  private func endShims(_ deadline: Moment) async {
+    endSuccessors()
+    if await !holds(within: .milliseconds(500), { shims.allSatisfy { $0 === process } }) {
+      Log.error("shim.left", ["pid": shims.first { $0 !== process }?.pid ?? 0])
+    }
     guard let process, process.isRunning else { return }
     link?.write(Order.quitFrame())
     let left = deadline - SystemClock().now()
-    // A shim that never said hello cannot be told.
-    if await shimEnds(within: region == nil ? .milliseconds(0) : max(min(.seconds(1), left), .milliseconds(100))) { return }
+    // A shim that never said hello cannot be told, and one that is stopped does not hear.
+    let patience = link == nil ? .zero : max(min(.seconds(1), left), .milliseconds(100))
+    if await shimEnds(within: patience) { return }
     Log.warning("shim.killed", ["pid": process.pid])
     process.kill(SIGKILL)
     if await !shimEnds(within: .milliseconds(500)) { Log.error("shim.left", ["pid": process.pid]) }
@@ -102,10 +113,11 @@ extension ShimHost {
     bellPoll?.close()
     bellPoll = nil
     bell = nil
-    link?.close()
-    link = nil
+    shimBell = nil
+    closeLink()
     greetingSocket = nil
     device = nil
+    regionDescriptor = nil
     region?.setControl(pid: nil)
     if listening != nil { unlink(socketPath) }
     listening = nil
@@ -119,8 +131,9 @@ extension ShimHost {
     return result
   }
 
-  /// For a second signal, right before `_exit`: takes the path away and kills the shim, without waiting for readers. Synchronous, at most half a second.
+  /// For a second signal, right before `_exit`: takes the path away and kills the shims, without waiting for readers. Synchronous, at most half a second.
   package func abandon() {
+    endSuccessors()
     process?.kill(SIGKILL)
     guard process != nil, let mount = MountTable.current().top(at: mountpoint), mount.source == options.fsname else { return }
     _ = Unmount.unmount(mountpoint, isLazy: true, limit: .milliseconds(500))

@@ -9,6 +9,8 @@ package enum ShimHostError: Error, Equatable, Sendable, CustomStringConvertible 
   case mountpoint(String, MountpointFault)
   case noDevice
   case leftBehind(String, HelloError)
+  /// A living process that the shims of an earlier run take for their control plane.
+  case controlled(Int32)
   case notStarted(String, String)
   case ended(LoopProcess.End)
   /// The shim's own sentence.
@@ -20,6 +22,8 @@ package enum ShimHostError: Error, Equatable, Sendable, CustomStringConvertible 
   case loop(String)
   case notMounted(String)
   case stopped
+  /// A shim was to be replaced and was not; why.
+  case notReplaced(String)
 
   package var description: String {
     switch self {
@@ -30,8 +34,15 @@ package enum ShimHostError: Error, Equatable, Sendable, CustomStringConvertible 
     case .mountpoint(let path, let fault): "the mount point \(path) \(fault)"
     case .noDevice:
       "there is no /dev/fuse that can be opened: load the kernel module (modprobe fuse), or give the container the device /dev/fuse"
+    case .leftBehind(_, .otherABI(let number)):
+      "the mount of an earlier run is served by a shim of another version (wire protocol \(number)), which was left as it is: end it with "
+        + "`fsmvp stop` of that version, or end its processes fsmvp-shim, then start again"
     case .leftBehind(let path, let cause):
-      "a shim of an earlier run listens on \(path), but cannot be ended (\(cause)): end the process fsmvp-shim and start again"
+      "a shim of an earlier run listens on \(path), but it can be neither taken over nor ended (\(cause)): end the processes fsmvp-shim and "
+        + "start again"
+    case .controlled(let pid):
+      "the mount still belongs to the process \(pid), which is stopped or hangs: let it go on with `kill -CONT \(pid)`, or end it with "
+        + "`kill -9 \(pid)` and start again: nothing that is being read is lost by that"
     case .notStarted(let path, let cause):
       "the shim \(path) cannot be started (\(cause)): build it with `make`, it belongs beside fsmvp"
     case .ended(let end): "the shim ended before it had mounted anything (\(end)): the lines above from `fsmvp-shim` say why"
@@ -44,6 +55,8 @@ package enum ShimHostError: Error, Equatable, Sendable, CustomStringConvertible 
       "the shim handed over a wrong descriptor for \(what): build both programs from the same source with `make`"
     case .loop(let cause): "the event loop refused a descriptor (\(cause)): raise the limit of open files (ulimit -n) and start again"
     case .stopped: "the start was given up, as a stop came in between"
+    case .notReplaced(let cause):
+      "the shim was not replaced (\(cause)): what it serves is served on; see `fsmvp status` and the log for its state"
     case .notMounted(let path):
       "the shim says it has mounted \(path), but /proc/self/mountinfo does not show it: see that both run in the same mount namespace"
     }
@@ -56,6 +69,8 @@ package enum MountpointFault: Error, Equatable, Sendable, CustomStringConvertibl
   case notADirectory
   case notEmpty
   case foreignMount(type: String)
+  /// Of another FuseStream, whose processes are all gone.
+  case deadMount(of: String, at: String)
   case ours
   case hung
   case cannotBeDetached(String)
@@ -67,6 +82,8 @@ package enum MountpointFault: Error, Equatable, Sendable, CustomStringConvertibl
     case .notADirectory: "is not a folder: \(other)"
     case .notEmpty: "is a folder with something in it, which the mount would hide: empty it, or \(other)"
     case .foreignMount(let type): "has another file system (\(type)) mounted on it: unmount that, or \(other)"
+    case .deadMount(let source, let path):
+      "has the dead mount of another FuseStream (\(source)) on it: take it away with `fusermount3 -u -z \(path)`, or \(other)"
     case .ours: "is in use by another FuseStream: stop that one with `fsmvp stop`, or \(other)"
     case .hung: "has the mount of a FuseStream on it that does not answer: end its fsmvp-shim, or \(other)"
     case .cannotBeDetached(let cause):

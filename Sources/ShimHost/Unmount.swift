@@ -23,12 +23,18 @@ enum Unmount {
   /// Makes the kernel end every request of a FUSE connection with an error. False where it may not or it is gone.
   /// - Parameter device: our duplicate of /dev/fuse; where it reports an error the connection is gone, and its number perhaps another's.
   static func abort(connection: UInt64, device: OwnedDescriptor) -> Bool {
-    var watched = pollfd(fd: device.number, events: Int16(POLLIN), revents: 0)
-    if poll(&watched, 1, 0) > 0, watched.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 { return false }
+    if isGone(device) { return false }
     let file = clinux_open("/sys/fs/fuse/connections/\(connection)/abort", O_WRONLY, 0)
     guard file >= 0 else { return false }
     defer { close(file) }
     return write(file, "1", 1) == 1
+  }
+
+  /// Whether the kernel has ended the connection, by unmount or abort. By poll(2), never by the loop: that would make the description that all
+  /// processes share non-blocking. Does not wait.
+  static func isGone(_ device: OwnedDescriptor) -> Bool {
+    var watched = pollfd(fd: device.number, events: 0, revents: 0)
+    return poll(&watched, 1, 0) > 0 && watched.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0
   }
 
   /// Runs a command without output. Nil where it ended with 0; else what happened.

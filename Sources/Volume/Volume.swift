@@ -30,6 +30,7 @@ package protocol Volume: AnyObject {
   func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool) throws(Errno)
 
   /// Counts `handle` as open from this call on, whatever the answer, until `released`; answers with the lease to read from (nil: the file is empty).
+  /// A handle that was inherited may be asked for again, as its first OPEN was not answered: it counts once.
   func open(_ node: NodeID, handle: HandleID, reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void)
 
   /// Answers once all of `range` (cut to the file's size) is in the file behind the lease, or cannot be.

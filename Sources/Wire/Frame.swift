@@ -43,6 +43,8 @@ package enum Order: Equatable, Sendable {
 
   /// The shim ends; nothing is acknowledged.
   package static func quitFrame() -> [UInt8] { frameBytes(FSMVP_FRAME_QUIT, 0, []) }
+  /// The shim finishes what its workers hold and ends; its end is the acknowledgement.
+  package static func drainFrame() -> [UInt8] { frameBytes(FSMVP_FRAME_DRAIN, 0, []) }
   package static func logLevelFrame(_ level: UInt32) -> [UInt8] { frameBytes(FSMVP_FRAME_LOG_LEVEL, 0, littleEndian(level)) }
 }
 

@@ -29,10 +29,15 @@ package struct HandleRows: Sendable {
   }
 
   /// Hands out every row that was released, up to the table's high-water row.
-  package func forEachReleased(_ body: (HandleRow) -> Void) {
+  package func forEachReleased(_ body: (HandleRow) -> Void) { forEach([FSMVP_HANDLE_RELEASED], body) }
+
+  /// Hands out every row of a file that is open, or whose OPEN is under way.
+  package func forEachOpen(_ body: (HandleRow) -> Void) { forEach([FSMVP_HANDLE_OPENING, FSMVP_HANDLE_OPEN], body) }
+
+  private func forEach(_ states: [fsmvp_handle_state], _ body: (HandleRow) -> Void) {
     for index in 0..<region.handlesHigh {
       let word = word(index)
-      guard fsmvp_low(word) == FSMVP_HANDLE_RELEASED.rawValue else { continue }
+      guard states.contains(where: { $0.rawValue == fsmvp_low(word) }) else { continue }
       let handle = fsmvp_pack(UInt32(index), fsmvp_generation(word))
       body(copy(handle, region.handle(index)))
     }
@@ -42,6 +47,8 @@ package struct HandleRows: Sendable {
   @discardableResult
   package func free(_ handle: UInt64) -> Bool {
     guard let index = index(of: handle) else { return false }
+    fsmvp_kill_point("control.handle.released")
+    defer { fsmvp_kill_point("control.handle.freed") }
     return fsmvp_handle_step(
       region.handle(index).word(HandleField.word), FSMVP_SIDE_CONTROL, fsmvp_generation(handle), FSMVP_HANDLE_RELEASED.rawValue,
       FSMVP_HANDLE_FREE.rawValue)

@@ -41,8 +41,14 @@ extension Region {
   /// Names this process as the control plane, or nobody.
   package func setControl(pid: Int32?) { fsmvp_store_release(header.word(HeaderField.control), pid.map { fsmvp_process_id($0) } ?? 0) }
 
-  /// The number under /sys/fs/fuse/connections.
+  /// The number under /sys/fs/fuse/connections, as control found it; 0 before that.
+  package var connection: UInt64 { header.load(HeaderField.connection) }
   package func setConnection(_ number: UInt64) { header.store(HeaderField.connection, number) }
+
+  /// Which volume is served here; 0 where nobody has said so yet.
+  package var volume: UInt64 { header.load(HeaderField.volume) }
+  package func setVolume(_ number: UInt64) { header.store(HeaderField.volume, number) }
+  package var isReadOnly: Bool { header.load32(HeaderField.volumeFlags) & FSMVP_VOLUME_READ_ONLY != 0 }
 
   /// Figures for `df`, in blocks of 4 KiB and numbers of files. There is no free space: nothing is written here.
   package func setStatistics(bytes: Int64, files: Int64) {

@@ -1,9 +1,12 @@
 // Offsets of the fields that Swift reads or writes, as `fsmvp_wire.h` asserts them. `LayoutTests` compares them with the imported structs.
 
 enum HeaderField {
-  static let epoch = 64
+  static let volumeFlags = 24
+  static let workers = 28
   static let active = 40
+  static let standby = 48
   static let control = 56
+  static let epoch = 64
   static let heartbeat = 72
   static let released = 80
   static let slotsHigh = 88
@@ -22,6 +25,10 @@ enum HeaderField {
   static let connection = 216
   static let sections = 224
   static let mountpoint = 1504
+  static let volume = 2528
+  static let killedAt = 2536
+  static let outage = 2544
+  static let answered = 2552
 }
 
 enum SlotField {

@@ -3,8 +3,26 @@
 struct MapAllocator: Equatable {
   /// Free runs of words: sorted, disjoint, never touching.
   private(set) var free: [Range<Int>]
+  /// Of the whole section.
+  let words: Int
 
-  init(words: Int) { free = words > 0 ? [0..<words] : [] }
+  init(words: Int) {
+    self.words = words
+    free = words > 0 ? [0..<words] : []
+  }
+
+  /// Whether all of a run can be had.
+  func isFree(_ run: Range<Int>) -> Bool { free.contains { $0.lowerBound <= run.lowerBound && run.upperBound <= $0.upperBound } }
+
+  /// Takes what is free of a run; the parts that were.
+  mutating func take(_ run: Range<Int>) -> [Range<Int>] {
+    let taken = free.map { $0.clamped(to: run) }.filter { !$0.isEmpty }
+    free = free.flatMap { part in
+      let cut = part.clamped(to: run)
+      return cut.isEmpty ? [part] : [part.lowerBound..<cut.lowerBound, cut.upperBound..<part.upperBound].filter { !$0.isEmpty }
+    }
+    return taken
+  }
 
   /// The first word of `count` words in a row; nil where there are none.
   mutating func allocate(_ count: Int) -> Int? {

@@ -68,6 +68,10 @@ package final class Region: @unchecked Sendable {
     return SharedBytes(base: header.base + offsets[Int(section.rawValue)] + index * stride)
   }
 
+  /// Of one worker; begins with the length of the request in it, 0 for none.
+  func receive(_ index: Int) -> SharedBytes {
+    row(FSMVP_SECTION_RECEIVE, index, of: FSMVP_WORKERS_MAX, stride: Int(FSMVP_RECEIVE_SIZE))
+  }
   func slotWord(_ index: Int) -> UnsafeMutablePointer<UInt64> { row(FSMVP_SECTION_WORDS, index, of: FSMVP_SLOTS, stride: 8).word(0) }
   func slot(_ index: Int) -> SharedBytes { row(FSMVP_SECTION_SLOTS, index, of: FSMVP_SLOTS, stride: Int(FSMVP_SLOT_SIZE)) }
   func payload(_ index: Int) -> SharedBytes { row(FSMVP_SECTION_PAYLOAD, index, of: FSMVP_SLOTS, stride: Int(FSMVP_PAYLOAD_SIZE)) }

@@ -23,6 +23,8 @@ package final class SlotRing: @unchecked Sendable {
 
   /// Requests and state words out of range; each was answered EIO or left alone.
   package private(set) var hostileCount: UInt64 = 0
+  /// Words left alone, as they stood: each is counted once, for a shim is not to blame for what its predecessor wrote.
+  private var refused: [Int: UInt64] = [:]
 
   /// - Parameter shimBell: rung after each slot handed back.
   package init(region: Region, shimBell: Doorbell) {
@@ -51,7 +53,7 @@ package final class SlotRing: @unchecked Sendable {
       case FSMVP_SUBMITTED: pickUp(id, take)
       case FSMVP_CANCELLED: letGo(id)
       case FSMVP_FREE, FSMVP_FILLING, FSMVP_LOCAL, FSMVP_TAKEN, FSMVP_DONE, FSMVP_CANCEL_DONE: break
-      default: hostileCount &+= 1
+      default: refuse(index, word)
       }
     }
   }
@@ -59,10 +61,11 @@ package final class SlotRing: @unchecked Sendable {
   private func pickUp(_ id: SlotID, _ take: (SlotRequest) -> Void) {
     // An honest shim hands a slot over again only after it was answered; a row still owned is handed out to nobody a second time.
     guard fsmvp_load_acquire(owners + id.index) == 0 else {
-      hostileCount &+= 1
+      refuse(id.index, fsmvp_pack(FSMVP_SUBMITTED.rawValue, id.generation))
       return
     }
     guard step(id, FSMVP_SUBMITTED, FSMVP_TAKEN) else { return }
+    fsmvp_kill_point("control.taken")
     let row = region.slot(id.index)
     let now = fsmvp_now()
     let request = SlotRequest(id, from: row)
@@ -83,17 +86,26 @@ package final class SlotRing: @unchecked Sendable {
     take(request)
   }
 
+  private func refuse(_ index: Int, _ word: UInt64) {
+    guard refused.updateValue(word, forKey: index) != word else { return }
+    hostileCount &+= 1
+  }
+
   private func letGo(_ id: SlotID) {
     // Lost to an answer that is under way: that one finds CANCELLED and lets go itself.
     guard fsmvp_cas(owners + id.index, UInt64(id.generation) + 1, 0) else { return }
-    if step(id, FSMVP_CANCELLED, FSMVP_CANCEL_DONE) { shimBell.ring() }
+    fsmvp_kill_point("control.cancelled")
+    guard step(id, FSMVP_CANCELLED, FSMVP_CANCEL_DONE) else { return }
+    fsmvp_kill_point("control.cancel_done")
+    shimBell.ring()
   }
 
   /// Of a control plane that takes over a living shim: what the dead one had in hand is submitted again, what was cancelled is let go.
   package func adopt() {
     for index in 0..<region.slotsHigh {
       let id = SlotID(index: index, generation: fsmvp_generation(fsmvp_load_acquire(region.slotWord(index))))
-      if !step(id, FSMVP_TAKEN, FSMVP_SUBMITTED) { _ = step(id, FSMVP_CANCELLED, FSMVP_CANCEL_DONE) }
+      guard step(id, FSMVP_TAKEN, FSMVP_SUBMITTED) || step(id, FSMVP_CANCELLED, FSMVP_CANCEL_DONE) else { continue }
+      fsmvp_kill_point("control.adopt.slot")
     }
     shimBell.ring()
   }
@@ -121,11 +133,14 @@ package final class SlotRing: @unchecked Sendable {
     let take = takes[id.index]
     let row = region.slot(id.index)
     let now = fsmvp_now()
+    fsmvp_kill_point("control.answer")
     write(answer, of: take, to: row)
     row.store(SlotField.completedAt, now)
+    fsmvp_kill_point("control.written")
     let isDone = step(id, FSMVP_TAKEN, FSMVP_DONE)
     // The owner word was ours when the shim cancelled, so letting go is ours too.
     if !isDone { _ = step(id, FSMVP_CANCELLED, FSMVP_CANCEL_DONE) }
+    fsmvp_kill_point("control.done")
     region.record(op: take.op, segment: FSMVP_SEGMENT_COMPLETE, from: take.pickedAt, to: now)
     shimBell.ring()
     return isDone

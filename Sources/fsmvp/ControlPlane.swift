@@ -55,12 +55,12 @@ final class ControlPlane {
       self.volume = volume
       var mountOptions = ShimHost.Options(
         mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Self.shimPath,
-        roots: [folders.bytesDescriptor])
+        roots: [folders.bytesDescriptor], volumeID: StableHash(folders.state).value)
       mountOptions.workers = settings.workers
       let host = ShimHost(options: mountOptions, volume: volume)
       self.host = host
       host.onShimEnd = { [weak self] cause in self?.shimEnded(cause) }
-      try await host.start()
+      try await host.start(adopting: folders.survivor)
       server = try ControlServer(socket: socket, operations: self)
     } catch {
       await tearDown(forget: false)

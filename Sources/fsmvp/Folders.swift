@@ -14,6 +14,8 @@ struct Folders {
   let bytes: String
   /// Of `bytes`; handed to the shim as a cache root. Its flock says that the files have an owner; control plane and shims share it.
   let bytesDescriptor: Int32
+  /// The shims of a control plane that died here, which hold those files.
+  let survivor: Survivor?
 
   /// - Parameters:
   ///   - service: tells services apart; the API base, or "demo".
@@ -30,8 +32,7 @@ struct Folders {
     try Self.make(runtime, "runtime_dir")
     try Self.refuseOpen(runtime, "runtime_dir")
     try Self.lock(runtime)
-    // Its control plane is dead, for the lock is ours; it holds the files of bytes.
-    if let error = LeftBehind.end(in: runtime) { throw StartError(error.description) }
+    do throws(ShimHostError) { survivor = try Survivor.find(in: runtime).get() } catch { throw StartError(error.description) }
     try Self.make(state, "state_dir")
     instance = try Self.instance(in: state)
     self.state = "\(state)/\(service == "demo" ? service : "service-" + StableHash.hex(service))"
@@ -39,13 +40,14 @@ struct Folders {
     bytes = "\(cache)/\(instance)"
     try Self.make(cache, "cache_dir", mayBeOthers: true)
     try Self.make(bytes, "cache_dir")
-    bytesDescriptor = clinux_open(bytes, O_RDONLY | O_DIRECTORY, 0)
+    // Shims that serve from this very folder share one description of it, and its lock; a descriptor of our own could not have that.
+    bytesDescriptor = survivor?.root(at: bytes) ?? clinux_open(bytes, O_RDONLY | O_DIRECTORY, 0)
     guard bytesDescriptor >= 0 else { throw StartError("the cache folder \(bytes) cannot be opened: \(Errno.current)") }
     guard flock(bytesDescriptor, LOCK_EX | LOCK_NB) == 0 else {
       throw StartError(
         "the files in \(bytes) belong to a process that still runs; end it, or set state_dir (FSMVP_STATE_DIR) to a folder of its own")
     }
-    removeStrayBytes()
+    if survivor == nil { removeStrayBytes() }
   }
 
   /// Files of bytes that a crashed run left: nobody vouches for them.

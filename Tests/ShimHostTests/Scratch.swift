@@ -36,7 +36,7 @@ struct Scratch: Sendable {
   func host(_ volume: FakeVolume, shim: String) -> ShimHost {
     ShimHost(
       options: ShimHost.Options(
-        mountpoint: mountpoint, fsname: "fsmvp-test", runtimeFolder: runtime, shimPath: shim, roots: [root.number]), volume: volume)
+        mountpoint: mountpoint, fsname: "fsmvp-test", runtimeFolder: runtime, shimPath: shim, roots: [root.number], volumeID: 7), volume: volume)
   }
 
   func clear() {

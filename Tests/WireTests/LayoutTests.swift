@@ -9,7 +9,10 @@ import Testing
   @Test("the offsets used in Swift are those of the header")
   func offsets() {
     typealias Header = MemoryLayout<fsmvp_header>
+    #expect(Header.offset(of: \.volume_flags) == HeaderField.volumeFlags)
+    #expect(Header.offset(of: \.workers) == HeaderField.workers)
     #expect(Header.offset(of: \.active) == HeaderField.active)
+    #expect(Header.offset(of: \.standby) == HeaderField.standby)
     #expect(Header.offset(of: \.control) == HeaderField.control)
     #expect(Header.offset(of: \.epoch) == HeaderField.epoch)
     #expect(Header.offset(of: \.heartbeat) == HeaderField.heartbeat)
@@ -29,6 +32,11 @@ import Testing
     #expect(Header.offset(of: \.bytes_leased) == HeaderField.bytesLeased)
     #expect(Header.offset(of: \.connection) == HeaderField.connection)
     #expect(Header.offset(of: \.sections) == HeaderField.sections)
+    #expect(Header.offset(of: \.mountpoint) == HeaderField.mountpoint)
+    #expect(Header.offset(of: \.volume) == HeaderField.volume)
+    #expect(Header.offset(of: \.killed_at) == HeaderField.killedAt)
+    #expect(Header.offset(of: \.outage) == HeaderField.outage)
+    #expect(Header.offset(of: \.answered) == HeaderField.answered)
     typealias Slot = MemoryLayout<fsmvp_slot>
     #expect(Slot.offset(of: \.op) == SlotField.op)
     #expect(Slot.offset(of: \.flags) == SlotField.flags)

@@ -29,6 +29,10 @@ static inline int clinux_open(const char *path, int flags, mode_t mode)
 }
 
 int clinux_pidfd_open(pid_t pid);
+/* Never hits a recycled pid; -1 and errno. */
+int clinux_pidfd_signal(int pidfd, int signal);
+/* The wait status of a process that has ended, taken from the kernel; -1 and errno (ECHILD: it is not our child). */
+int clinux_pidfd_reap(int pidfd, int *code, int *signal);
 
 int clinux_get_seals(int fd);
 int clinux_add_seals(int fd, int seals);
