@@ -28,6 +28,7 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
     .systemLibrary(name: "CHTTPD", pkgConfig: "libmicrohttpd"),
     .systemLibrary(name: "CFuse3", pkgConfig: "fuse3"),
+    .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash"),
     .target(name: "CLinux", cSettings: c),
     .target(name: "CToml", cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])]),
 
@@ -55,7 +56,7 @@ let package = Package(
     module("Volume", ["Core"]),
     module("ShimHost", ["Core", "Wire", "Volume", "EventLoop", "Telemetry", "CWire", "CLinux"]),
     module("Transfer", ["Core", "EventLoop", "Telemetry", "CCurl"]),
-    module("Store", ["Core", "Transfer", "EventLoop", "Telemetry"]),
+    module("Store", ["Core", "Transfer", "EventLoop", "Telemetry", "CXXHash"]),
     module("MediaHub", ["Core", "Transfer", "Telemetry"]),
     module("Staging", ["Core", "EventLoop", "Volume", "Transfer", "Store", "MediaHub", "Telemetry", "CSQLite"]),
     module("ControlAPI", ["Core", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CLinux"]),

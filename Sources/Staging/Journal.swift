@@ -15,10 +15,12 @@ final class Journal: Sendable {
     struct Item: Sendable, Equatable {
       var entry: TileEntry
       var order: UInt64
+      /// Unstaged while open: its readers may still be there.
+      var isLeaving = false
     }
   }
 
-  static let schema: Int64 = 1
+  static let schema: Int64 = 2
   let path: String
   private let connection: Mutex<SQLite?>
 

@@ -1,33 +1,43 @@
+import Core
 import Glibc
+import Store
 
-/// Files of bytes that a run which died left in the cache folder. Its items come back without bytes, so nobody would ever unlink them.
-enum Leftovers {
-  /// Whether it is a name that `TileStores` gives: sixteen hex digits, `-`, up to sixteen more, `.bytes`.
-  static func isOurs(_ name: String) -> Bool {
-    func isHex(_ text: Substring) -> Bool {
-      (1...16).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
-    }
-    guard name.hasSuffix(".bytes") else { return false }
-    let parts = name.dropLast(6).split(separator: "-", omittingEmptySubsequences: false)
-    return parts.count == 2 && parts[0].utf8.count == 16 && isHex(parts[0]) && isHex(parts[1])
+/// Files that earlier runs left in the cache folder. Every call waits for the disk: worker threads only.
+struct Leftovers: Sendable {
+  let folder: CacheFolder
+
+  /// A file of bytes that an item may use at its first open.
+  struct Candidate: Sendable, Equatable {
+    var seq: UInt64
+    var file: BytesFile
+    var length: Int64
+    var identity: UInt64
   }
 
-  /// Worker threads only.
-  /// - Returns: how many went.
-  static func unlink(in folder: Int32) -> Int {
+  /// Of ours, by name.
+  func files() -> [BytesFile] {
     // A descriptor of its own, as reading a folder moves its offset.
-    let descriptor = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { return 0 }
+    let descriptor = openat(folder.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return [] }
     guard let listing = fdopendir(descriptor) else {
       close(descriptor)
-      return 0
+      return []
     }
     defer { closedir(listing) }
-    var names: [String] = []
+    var files: [BytesFile] = []
     while let entry = readdir(listing) {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      if isOurs(name) { names.append(name) }
+      if let file = BytesFile(name) { files.append(file) }
     }
-    return names.count { unlinkat(folder, $0, 0) == 0 }
+    return files
   }
+
+  /// Those whose sums are there and for these bytes.
+  func ofUse(_ candidates: [Candidate]) -> [Candidate] {
+    candidates.filter { SparseStore.isOfUse($0.file.name, in: folder, length: $0.length, identity: $0.identity) }
+  }
+
+  /// - Returns: how many went.
+  @discardableResult
+  func unlink(_ files: [BytesFile]) -> Int { files.count { unlinkat(folder.descriptor, $0.name, 0) == 0 } }
 }

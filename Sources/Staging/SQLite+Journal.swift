@@ -4,7 +4,8 @@ import Volume
 /// The journal's tables.
 ///
 /// `origins` has one row: the next sequence number, when the journal was made, when the entries of `Staged` last changed, and the next
-/// generation of stores. `items` has a row for each item that a restart is to bring back; `shown` is its tile's order, 0 without a tile.
+/// generation of stores. `items` has a row for each item that a restart is to bring back; `shown` is its tile's order, 0 without a tile. A row is
+/// `leaving` from the moment its item is unstaged until the last reader closed it: it keeps no new item of that name out.
 extension SQLite {
   enum JournalFound {
     case contents(Journal.Contents)
@@ -23,7 +24,11 @@ extension SQLite {
     var version: Int64 = 0
     try run("PRAGMA user_version") { version = $0.integer(0) }
     guard (0...Journal.schema).contains(version) else { return .newer(version) }
-    if version < Journal.schema { try createJournal(wall: wall) }
+    switch version {
+    case 0: try createJournal(wall: wall)
+    case 1: try markLeaving()
+    default: break
+    }
     var verdict = ""
     try run("PRAGMA quick_check(1)") { verdict = $0.text(0) }
     guard verdict == "ok", let contents = try journalContents() else { return .damaged }
@@ -37,11 +42,28 @@ extension SQLite {
       try run(
         "CREATE TABLE origins (seq INTEGER NOT NULL, made INTEGER NOT NULL, modified INTEGER NOT NULL, generation INTEGER NOT NULL)")
       try run("INSERT INTO origins VALUES (0, ?, ?, 1)", [.integer(wall), .integer(wall)])
+      try createItems()
+      try run("PRAGMA user_version = \(Journal.schema)")
+    }
+  }
+
+  private func createItems() throws(SQLiteError) {
+    try run(
+      """
+      CREATE TABLE items (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, file TEXT NOT NULL, recipient TEXT NOT NULL,
+      name TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, shown INTEGER NOT NULL, leaving INTEGER NOT NULL)
+      """)
+    try run("CREATE UNIQUE INDEX standing ON items (id) WHERE leaving = 0")
+  }
+
+  /// From schema 1, where a row stood for as long as its item's name did.
+  private func markLeaving() throws(SQLiteError) {
+    try transaction { () throws(SQLiteError) in
+      try run("ALTER TABLE items RENAME TO standing_items")
+      try createItems()
       try run(
-        """
-        CREATE TABLE items (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, file TEXT NOT NULL, recipient TEXT NOT NULL,
-        name TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, shown INTEGER NOT NULL)
-        """)
+        "INSERT INTO items SELECT seq, id, file, recipient, name, size, modified, shown, 0 FROM standing_items")
+      try run("DROP TABLE standing_items")
       try run("PRAGMA user_version = \(Journal.schema)")
     }
   }
@@ -58,12 +80,12 @@ extension SQLite {
     }
     let origins = contents.origins
     guard rows == 1, origins.nextSeq <= Place.maxSeq, (1..<(1 << 62)).contains(origins.nextGeneration) else { return nil }
-    try run("SELECT seq, id, file, recipient, name, size, modified, shown FROM items ORDER BY seq") { row in
+    try run("SELECT seq, id, file, recipient, name, size, modified, shown, leaving FROM items ORDER BY seq") { row in
       let entry = TileEntry(
         seq: UInt64(bitPattern: row.integer(0)), id: row.text(1), fileID: row.text(2), recipient: row.text(3), name: FileName(row.text(4)),
         size: row.integer(5), modified: row.integer(6))
       let order = UInt64(bitPattern: row.integer(7))
-      contents.items.append(Journal.Contents.Item(entry: entry, order: order))
+      contents.items.append(Journal.Contents.Item(entry: entry, order: order, isLeaving: row.integer(8) != 0))
       if !entry.isSound || entry.seq >= origins.nextSeq || order >= 1 << 62 { isSound = false }
     }
     return isSound ? contents : nil
@@ -79,9 +101,9 @@ extension SQLite {
   private func write(_ change: JournalChange) throws(SQLiteError) {
     switch change {
     case .add(let entry, let order):
-      // A row that could not be removed when its item went must not keep the next one of that name out.
+      // A row that could not be changed when its item went must not keep the next one of that name out.
       try run(
-        "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
         [
           .integer(Int64(bitPattern: entry.seq)), .text(entry.id), .text(entry.fileID), .text(entry.recipient),
           .text(entry.name.description),
@@ -90,6 +112,7 @@ extension SQLite {
       try run("UPDATE origins SET seq = max(seq, ?)", [.integer(Int64(bitPattern: entry.seq + 1))])
     case .show(let seq, let order):
       try run("UPDATE items SET shown = ? WHERE seq = ?", [.integer(Int64(bitPattern: order)), .integer(Int64(bitPattern: seq))])
+    case .leave(let seq): try run("UPDATE items SET leaving = 1, shown = 0 WHERE seq = ?", [.integer(Int64(bitPattern: seq))])
     case .remove(let seq): try run("DELETE FROM items WHERE seq = ?", [.integer(Int64(bitPattern: seq))])
     case .removeAll: try run("DELETE FROM items")
     case .directory(let modified): try run("UPDATE origins SET modified = max(modified, ?)", [.integer(modified)])

@@ -29,14 +29,20 @@ protocol TileStore: AnyObject, Sendable {
 extension SparseStore: TileStore {}
 
 protocol TileStoreMaker: Sendable {
-  @TransferLoop func make(name: String, origin: any Origin, blockSize: Int64) async throws(SparseStore.Failure) -> any TileStore
+  /// - Parameter identity: the item's, for telling what an earlier run left of it.
+  @TransferLoop func make(
+    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start
+  ) async throws(SparseStore.Failure) -> any TileStore
 }
 
 struct SparseStoreMaker: TileStoreMaker {
   let folder: CacheFolder
   let budget: FetchBudget
-  @TransferLoop func make(name: String, origin: any Origin, blockSize: Int64) async throws(SparseStore.Failure) -> any TileStore {
-    try await SparseStore.create(name: name, in: folder, origin: origin, budget: budget, blockSize: blockSize)
+  @TransferLoop func make(
+    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start
+  ) async throws(SparseStore.Failure) -> any TileStore {
+    try await SparseStore.create(
+      name: name, in: folder, origin: origin, budget: budget, blockSize: blockSize, identity: identity, start: start)
   }
 }
 
@@ -61,6 +67,8 @@ struct Surroundings: Sendable {
   var catalogue: any Catalogue
   var stores: any TileStoreMaker
   var clock: any TimeSource
+  /// What is in the folder of bytes; nothing, where there is no such folder.
+  var leftovers = Leftovers(folder: CacheFolder(descriptor: -1))
   var alarm: @Sendable @DispatchLoop (@escaping @DispatchLoop () -> Void) -> any Alarm = { LoopAlarm($0) }
 }
 

@@ -120,7 +120,7 @@ extension StagedVolume {
 
   private func unstage(_ seqs: [UInt64]) async throws(StagingError) -> [StagedItem] {
     guard !seqs.isEmpty else { return [] }
-    if let error = await journal.write(seqs.map { .remove(seq: $0) }) {
+    if let error = await journal.write(seqs.map { .leave(seq: $0) }) {
       throw .failed("the list of staged items cannot be written: \(error.message) (\(journal.path))")
     }
     // Some may have gone by another way meanwhile.

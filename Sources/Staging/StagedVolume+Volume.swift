@@ -10,10 +10,6 @@ extension StagedVolume: Volume {
     stores.host = host
   }
 
-  package func inherit(_ inheritance: Inheritance) async {
-    for lease in inheritance.leases { host?.revoke(lease) {} }
-  }
-
   package func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes { try tiles.lookup(name, in: directory) }
   package func attributes(of node: NodeID) throws(Errno) -> Attributes { try tiles.attributes(of: node) }
   package func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool) throws(Errno) {

@@ -40,10 +40,14 @@ package final class StagedVolume {
   /// Stagings under way, so that two of the same pair give one item.
   var stagings: [TilePair: Task<Result<UInt64, StagingError>, Never>] = [:]
   var isStopping = false
+  /// What earlier runs left has been seen to.
+  var hasBegun = false
 
   /// What an item has beside its state.
   struct Belongings {
     var origin: (any Origin)?
+    /// What an earlier run left of its bytes, until it is open again or gone.
+    var leftover: BytesFile?
     let failure = FailureNote()
   }
   var belongings: [UInt64: Belongings] = [:]
@@ -53,16 +57,13 @@ package final class StagedVolume {
   private var alarmTime: Moment?
   private lazy var graceAlarm = surroundings.alarm { [weak self] in self?.endGraces() }
 
-  /// Opens the journal (on a worker thread) and brings back the staged items. Files of bytes that a crash left in `folder` are unlinked.
+  /// Opens the journal (on a worker thread) and brings back the staged items. What else a run that died left waits for `inherit`.
   package static func open(
     options: Options, mediaHub: MediaHubClient, budget: FetchBudget, folder: CacheFolder, clock: any TimeSource = SystemClock()
   ) async throws(StagingError) -> StagedVolume {
-    let surroundings = Surroundings(catalogue: mediaHub, stores: SparseStoreMaker(folder: folder, budget: budget), clock: clock)
-    let volume = try await open(options: options, surroundings: surroundings)
-    // After the journal is ours, as then nobody else's can be among them.
-    let count = await onWorker { Leftovers.unlink(in: folder.descriptor) }
-    if count > 0 { Log.info("cache.swept", ["files": count]) }
-    return volume
+    let surroundings = Surroundings(
+      catalogue: mediaHub, stores: SparseStoreMaker(folder: folder, budget: budget), clock: clock, leftovers: Leftovers(folder: folder))
+    return try await open(options: options, surroundings: surroundings)
   }
 
   static func open(options: Options, surroundings: Surroundings) async throws(StagingError) -> StagedVolume {
@@ -79,13 +80,11 @@ package final class StagedVolume {
     mountpoint = options.mountpoint.hasSuffix("/") ? String(options.mountpoint.dropLast()) : options.mountpoint
     let rules = Tiles.Rules(maxTiles: max(0, options.maxTiles), closeGrace: options.closeGrace, afterUpload: options.afterUpload)
     tiles = Tiles(rules: rules, origins: contents.origins)
-    let time = time
-    for item in contents.items where !tiles.restore(item.entry, order: item.order, now: time.now) {
+    for item in contents.items where !tiles.restore(item.entry, order: item.order, isLeaving: item.isLeaving) {
       // Its removal could not be written once; its successor stands.
       Log.warning("journal.twice", ["id": item.entry.id])
       self.journal.note([.remove(seq: item.entry.seq)])
     }
-    act(tiles.lowerOldest(time))
   }
 
   static func onWorker<T: Sendable>(_ body: @escaping @Sendable () -> T) async -> T {
@@ -115,8 +114,17 @@ package final class StagedVolume {
     setAlarm()
     // In one order, and last: what is invalidated has changed for every look-up by now.
     let nodes = actions.flatMap { action -> [NodeID] in if case .invalidate(let nodes) = action { nodes } else { [] } }
-    guard let host, !nodes.isEmpty else { return forgotten() }
-    host.invalidateAttributes(of: nodes, done: forgotten)
+    let removals = actions.compactMap { action -> JournalChange? in
+      if case .journal(.remove(let seq)) = action { .remove(seq: seq) } else { nil }
+    }
+    guard let host, !nodes.isEmpty else {
+      journal.note(removals)
+      return forgotten()
+    }
+    host.invalidateAttributes(of: nodes) { [journal] in
+      journal.note(removals)
+      forgotten()
+    }
   }
 
   private func setAlarm() {
@@ -144,26 +152,30 @@ package final class StagedVolume {
         act(tiles.pagesForgotten(generation))
       }
     case .answer(let handle, let answer): self.answer(handle, answer)
+    case .journal(.remove), .invalidate: break
     case .journal(let change): journal.note([change])
-    case .invalidate: break
     case .gone(let entry):
-      belongings[entry.seq] = nil
+      if let leftover = belongings.removeValue(forKey: entry.seq)?.leftover { unlink([leftover, leftover.with(.sums)]) }
       Log.info("item.gone", ["id": entry.id])
     }
   }
 
   private func makeStore(_ entry: TileEntry, _ generation: StoreGeneration) {
-    let origin =
-      belongings[entry.seq]?.origin
-      ?? surroundings.catalogue.origin(fileID: entry.fileID, size: entry.size, recipient: entry.recipient)
-    belongings[entry.seq, default: Belongings()].origin = origin
-    stores.make(entry, generation, origin: origin, note: failureNote(entry.seq)) { [weak self] error in
+    stores.make(order(entry, generation), from: belongings[entry.seq]?.leftover) { [weak self] error in
       guard let self else { return }
+      // Its file is the store's now, or was of no use. Without a store it waits for the next open.
+      if error == nil { belongings[entry.seq]?.leftover = nil }
       act(error.map { tiles.storeFailed(generation, $0) } ?? tiles.storeMade(generation))
     }
   }
 
-  func failureNote(_ seq: UInt64) -> FailureNote { belongings[seq, default: Belongings()].failure }
+  func order(_ entry: TileEntry, _ generation: StoreGeneration) -> TileStores.Order {
+    var own = belongings[entry.seq] ?? Belongings()
+    let origin = own.origin ?? surroundings.catalogue.origin(fileID: entry.fileID, size: entry.size, recipient: entry.recipient)
+    own.origin = origin
+    belongings[entry.seq] = own
+    return TileStores.Order(entry: entry, generation: generation, identity: tiles.identity(entry), origin: origin, note: own.failure)
+  }
 
   // MARK: Opens
 

@@ -127,6 +127,7 @@ enum TileAction: Equatable {
   case answer(HandleID, Answer)
   /// The kernel is to ask again about these nodes.
   case invalidate([NodeID])
+  /// A removal is written only once the kernel has forgotten what the same event invalidated: until then a restart has to tell it again.
   case journal(JournalChange)
   /// The item is gone, name and bytes.
   case gone(TileEntry)
@@ -136,6 +137,8 @@ enum TileAction: Equatable {
 enum JournalChange: Equatable, Sendable {
   case add(TileEntry, order: UInt64)
   case show(seq: UInt64, order: UInt64)
+  /// Its name goes; the row stays for those who have it open.
+  case leave(seq: UInt64)
   case remove(seq: UInt64)
   case removeAll
   /// When the entries of `Staged` last changed.

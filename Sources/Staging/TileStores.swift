@@ -49,30 +49,47 @@ final class TileStores {
 
   init(_ maker: any TileStoreMaker) { self.maker = maker }
 
-  /// Names never repeat, as generations do not.
-  nonisolated static func fileName(_ entry: TileEntry, _ generation: StoreGeneration) -> String {
-    let node = String(entry.file.rawValue, radix: 16)
-    return String(repeating: "0", count: 16 - node.count) + node + "-" + String(generation.rawValue, radix: 16) + ".bytes"
+  /// What a store is made for, and with.
+  struct Order {
+    var entry: TileEntry
+    var generation: StoreGeneration
+    var identity: UInt64
+    var origin: any Origin
+    var note: FailureNote
   }
 
-  /// - Parameter done: with the errno for openers where it cannot be made; `note` has the sentence for people.
-  func make(
-    _ entry: TileEntry, _ generation: StoreGeneration, origin: any Origin, note: FailureNote,
-    done: @escaping @Sendable @DispatchLoop (Errno?) -> Void
-  ) {
-    let name = Self.fileName(entry, generation)
+  /// - Parameters:
+  ///   - left: what an earlier run left of the same item.
+  ///   - done: with the errno for openers where it cannot be made; the order's note has the sentence for people.
+  func make(_ order: Order, from left: BytesFile?, done: @escaping @Sendable @DispatchLoop (Errno?) -> Void) {
+    let (entry, note) = (order.entry, order.note)
+    let name = BytesFile(entry, order.generation).name
     guard let host else { return done(.io) }
     guard let lease = host.grantLease(node: entry.file, root: 0, name: name, length: entry.size) else {
       note.sentence = "too many files have bytes here at once: unstage some"
       return done(.tooManyFiles)
     }
+    start(order, left.map { .left($0.name) } ?? .empty, lease: lease, done: done)
+  }
+
+  /// Goes on with the store behind a lease that stands. It is revoked where that cannot be.
+  func takeUp(_ order: Order, _ lease: any InheritedLease, done: @escaping @Sendable @DispatchLoop (Errno?) -> Void) {
+    start(order, .marked(lease.marked), lease: lease, done: done)
+  }
+
+  private func start(
+    _ order: Order, _ start: SparseStore.Start, lease: any Lease, done: @escaping @Sendable @DispatchLoop (Errno?) -> Void
+  ) {
+    let (generation, note, origin, identity) = (order.generation, order.note, order.origin, order.identity)
+    let name = BytesFile(order.entry, generation).name
     making += 1
     let gate = MarkGate(lease)
     let maker = maker
     Task { @TransferLoop in
       let made: Result<any TileStore, SparseStore.Failure>
       do throws(SparseStore.Failure) {
-        let store = try await maker.make(name: name, origin: origin, blockSize: lease.blockSize)
+        let store = try await maker.make(
+          name: name, origin: origin, blockSize: lease.blockSize, identity: identity, start: start)
         // Before the first read, so that no block is written unmarked.
         store.onBlocks = { gate.set($0, present: $1) }
         store.onFailure = { note.sentence = $0 }

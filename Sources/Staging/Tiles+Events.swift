@@ -54,7 +54,7 @@ extension Tiles {
 
   /// Both references are 0: name and bytes go together.
   private mutating func evict(_ seq: UInt64, _ time: Time) -> [TileAction] {
-    [.journal(.remove(seq: seq))] + unstage([seq], at: time)
+    [.journal(.leave(seq: seq))] + unstage([seq], at: time)
   }
 
   private mutating func removeName(_ seq: UInt64) {
@@ -70,14 +70,15 @@ extension Tiles {
   }
 
   /// The item has neither name nor reader. A store that is still being made is closed when it comes.
-  private mutating func end(_ seq: UInt64) -> [TileAction] {
+  mutating func end(_ seq: UInt64) -> [TileAction] {
     guard let tile = tiles.removeValue(forKey: seq) else { return [] }
+    let gone: [TileAction] = [.journal(.remove(seq: seq)), .gone(tile.entry)]
     switch tile.bytes {
-    case .none: return [.gone(tile.entry)]
-    case .standing(let generation): return [.closeStore(generation), .gone(tile.entry)]
+    case .none: return gone
+    case .standing(let generation): return [.closeStore(generation)] + gone
     case .making(let generation), .forgetting(let generation):
       pending[generation] = nil
-      return [.gone(tile.entry)]
+      return gone
     }
   }
 }

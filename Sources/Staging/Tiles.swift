@@ -47,6 +47,7 @@ struct Tiles {
   private(set) var directoryModified: Int64
   private var nextSeq: UInt64
   private var nextOrder: UInt64 = 1
+  private let firstGeneration: UInt64
   private var nextGeneration: UInt64
   /// The latest mtime given to anything.
   private var latest: Int64
@@ -55,6 +56,7 @@ struct Tiles {
     self.rules = rules
     made = origins.made
     nextSeq = origins.nextSeq
+    firstGeneration = origins.nextGeneration
     nextGeneration = origins.nextGeneration
     directoryModified = origins.directoryModified
     latest = max(origins.made, origins.directoryModified)
@@ -83,6 +85,9 @@ struct Tiles {
     return StoreGeneration(rawValue: nextGeneration)
   }
 
+  /// Whether an earlier run drew it.
+  func isEarlier(_ generation: StoreGeneration) -> Bool { generation.rawValue < firstGeneration }
+
   // MARK: Coming to stand
 
   /// Draws number, name and mtime for a new item; nothing is visible yet. Ends with `stage` or `cancel`.
@@ -95,19 +100,20 @@ struct Tiles {
 
   mutating func cancel(_ entry: TileEntry) { names.remove(id: entry.id, seq: entry.seq) }
 
-  /// An item of the journal. One whose tile was lowered gets another grace: a reader may have come through the restart and open it again.
+  /// An item of the journal; nothing goes before `begin`, as its readers may have come through the restart.
   /// - Returns: false where it cannot be (its name or pair is taken): the journal is not to be believed.
-  mutating func restore(_ entry: TileEntry, order: UInt64, now: Moment) -> Bool {
-    guard tiles[entry.seq] == nil, pairs[entry.pair] == nil, names.insert(id: entry.id, seq: entry.seq) else { return false }
-    var tile = Tile(entry: entry, order: order)
-    if order == 0 {
-      tile.graceEnds = now + rules.closeGrace
-      graces.insert(entry.seq)
-    } else {
-      tilesShown += 1
+  mutating func restore(_ entry: TileEntry, order: UInt64, isLeaving: Bool = false) -> Bool {
+    guard tiles[entry.seq] == nil else { return false }
+    var tile = Tile(entry: entry, order: isLeaving ? 0 : order)
+    tile.isNamed = !isLeaving
+    if !isLeaving {
+      guard pairs[entry.pair] == nil, names.insert(id: entry.id, seq: entry.seq) else { return false }
+      pairs[entry.pair] = entry.seq
+      if order > 0 { tilesShown += 1 }
+      // One that was staged in the moment of a death: the entries have changed since the directory's time was written down.
+      directoryModified = max(directoryModified, entry.modified)
     }
     tiles[entry.seq] = tile
-    pairs[entry.pair] = entry.seq
     nextSeq = max(nextSeq, entry.seq + 1)
     nextOrder = max(nextOrder, order + 1)
     latest = max(latest, entry.modified)

@@ -31,16 +31,32 @@ package struct CacheFolder: Sendable {
   }
 
   /// Makes an empty file of `size` bytes if there is room for them and for what `others` still have to write. On a worker thread.
-  func make(_ file: String, size: Int64, others: [Reservation]) -> Result<NewFile, SparseStore.Failure> {
-    func failure(_ error: Errno, _ sentence: String) -> Result<NewFile, SparseStore.Failure> { .failure(.failed(error, sentence)) }
+  func make(_ file: String, size: Int64, others: [Reservation]) throws(SparseStore.Failure) -> NewFile {
     guard !file.isEmpty, file != ".", file != "..", !file.contains("/"), !file.utf8.contains(0) else {
-      return failure(.invalid, "not a name for a file: \(file.debugDescription)")
+      throw .failed(.invalid, "not a name for a file: \(file.debugDescription)")
     }
+    let device = try checkRoom(for: size, others: others)
+    let fd = openat(descriptor, file, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard fd >= 0 else {
+      let error = Errno.current
+      throw .failed(error, "no file can be made in \(name): \(error)")
+    }
+    guard ftruncate(fd, off_t(size)) == 0 else {
+      let error = Errno.current
+      close(fd)
+      unlinkat(descriptor, file, 0)
+      throw .failed(error, "no file of \(ByteCount.format(size)) can be made in \(name): \(error)")
+    }
+    return NewFile(descriptor: fd, device: device)
+  }
+
+  /// - Returns: the file system's device number.
+  private func checkRoom(for size: Int64, others: [Reservation]) throws(SparseStore.Failure) -> UInt64 {
     var about = stat()
     var space = statvfs()
     guard fstat(descriptor, &about) == 0, fstatvfs(descriptor, &space) == 0 else {
       let error = Errno.current
-      return failure(error, "the folder \(name) cannot be used: \(error)")
+      throw .failed(error, "the folder \(name) cannot be used: \(error)")
     }
     let device = UInt64(about.st_dev)
     let unit = UInt64(max(1, space.f_frsize))
@@ -53,26 +69,52 @@ package struct CacheFolder: Sendable {
     }
     guard size <= available - min(reserved, available) else {
       let kept = reserved > 0 ? ", \(ByteCount.format(reserved)) of them for other files" : ""
-      return failure(
+      throw .failed(
         .noSpace, "no room in \(name): \(ByteCount.format(size)) needed, \(ByteCount.format(available)) free\(kept)")
     }
-    let fd = openat(descriptor, file, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard fd >= 0 else {
-      let error = Errno.current
-      return failure(error, "no file can be made in \(name): \(error)")
-    }
-    guard ftruncate(fd, off_t(size)) == 0 else {
-      let error = Errno.current
-      close(fd)
-      unlinkat(descriptor, file, 0)
-      return failure(error, "no file of \(ByteCount.format(size)) can be made in \(name): \(error)")
-    }
-    return .success(NewFile(descriptor: fd, device: device))
+    return device
   }
 
-  /// Never truncates: readers may have it open. On a worker thread.
-  func remove(_ file: String, descriptor fd: Int32) {
+  /// Opens a file that an earlier run made. On a worker thread.
+  func open(_ file: String, size: Int64) throws(SparseStore.Failure) -> NewFile {
+    // A name that is something else by now must not hold us up.
+    let fd = openat(descriptor, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard fd >= 0 else {
+      let error = Errno.current
+      throw .failed(error, "a file of an earlier run in \(name) cannot be opened: \(error)")
+    }
+    var about = stat()
+    guard fstat(fd, &about) == 0, about.st_mode & S_IFMT == S_IFREG, about.st_uid == geteuid(), Int64(about.st_size) == size else {
+      close(fd)
+      throw .failed(.io, "a file of an earlier run in \(name) is not what it was")
+    }
+    return NewFile(descriptor: fd, device: UInt64(about.st_dev))
+  }
+
+  /// Gives a file that an earlier run left, with its sums, a name of this run if there is room for what it lacks. On a worker thread.
+  func take(_ left: String, as file: String, size: Int64, others: [Reservation]) throws(SparseStore.Failure) -> NewFile {
+    let found = try open(left, size: size)
+    var about = stat()
+    do throws(SparseStore.Failure) {
+      let used = fstat(found.descriptor, &about) == 0 ? min(size, Int64(about.st_blocks) * 512) : 0
+      _ = try checkRoom(for: size - used, others: others)
+      // The sums first: without them the bytes are nothing, and without the bytes they are.
+      guard renameat(descriptor, SumsFile.name(of: left), descriptor, SumsFile.name(of: file)) == 0,
+        renameat(descriptor, left, descriptor, file) == 0
+      else {
+        let error = Errno.current
+        throw .failed(error, "a file of an earlier run in \(name) cannot be renamed: \(error)")
+      }
+    } catch {
+      close(found.descriptor)
+      throw error
+    }
+    return found
+  }
+
+  /// With its sums. Never truncates: readers may have it open. On a worker thread.
+  func remove(_ file: String) {
     unlinkat(descriptor, file, 0)
-    close(fd)
+    unlinkat(descriptor, SumsFile.name(of: file), 0)
   }
 }

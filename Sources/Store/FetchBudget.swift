@@ -32,6 +32,7 @@ package final class FetchBudget {
   let clock: any TimeSource
   let buffers: BufferPool
   let writer = FileWriter()
+  let sums = SumsQueue()
   /// A test's way to the plans' times.
   var adjust: (inout FetchPlan.Settings) -> Void = { _ in }
 
@@ -135,6 +136,6 @@ package final class FetchBudget {
   func set(_ ticket: Int, device: UInt64?, bytes: Int64) { reservations[ticket] = bytes > 0 ? .init(device: device, bytes: bytes) : nil }
 
   /// For tests: nothing is left of what stores took.
-  var isUnused: Bool { inFlight == 0 && active.isEmpty && starved.isEmpty && buffers.mapped == 0 && writer.isIdle }
+  var isUnused: Bool { inFlight == 0 && active.isEmpty && starved.isEmpty && buffers.mapped == 0 && writer.isIdle && sums.isIdle }
   var connections: Int { inFlight }
 }

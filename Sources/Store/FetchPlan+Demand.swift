@@ -51,11 +51,14 @@ extension FetchPlan {
   /// Whether starting is possible at all now.
   func isOpen(_ now: Moment) -> Bool {
     linkState == .ready && now >= notBefore && !isHalted && permanentFailure == nil && comparison == nil
-      && trial.flatMap(fetch) == nil
+      && trial.flatMap(fetch) == nil && proof == .given
   }
 
-  /// Whether a connection is wanted for bytes somebody waits for (or for the comparison that all else waits for).
+  /// Whether a connection is wanted for bytes somebody waits for (or for the proof or comparison that all else waits for).
   func wantsDemand(_ now: Moment) -> Bool {
+    if nextProbe != nil {
+      return linkState == .ready && now >= notBefore && !isHalted && permanentFailure == nil && (!waiters.isEmpty || wantsMoreBytes)
+    }
     if case .wanted(let offset) = comparison {
       return linkState == .ready && now >= notBefore && !isHalted && overlap(near: offset) != nil
     }
@@ -69,6 +72,7 @@ extension FetchPlan {
   /// Takes a connection for demand. May cut or cancel what is in the way.
   mutating func startDemand(_ now: Moment) -> [Action] {
     guard wantsDemand(now) else { return [] }
+    if let range = nextProbe { return startProbe(range) }
     if case .wanted(let offset) = comparison, let range = overlap(near: offset) {
       let id = nextID
       nextID += 1

@@ -5,6 +5,7 @@ import Transfer
 extension FetchPlan {
   /// Fetch `id` ended. Everything before its position was received; the rest is missing again.
   mutating func ended(_ id: Int, error: TransferError?, now: Moment) -> [Action] {
+    if let actions = probeEnded(id, error: error, now: now) { return actions }
     if case .fetching(id, let range) = comparison {
       // Its bytes, if it has them all, go to `compared`.
       if error == nil {
@@ -27,7 +28,7 @@ extension FetchPlan {
     return failed(short, epoch: fetch.epoch, generation: fetch.generation, start: fetch.start, now: now)
   }
 
-  private mutating func failed(_ error: TransferError, epoch failedEpoch: Int, generation failed: Int, start: Int64, now: Moment)
+  mutating func failed(_ error: TransferError, epoch failedEpoch: Int, generation failed: Int, start: Int64, now: Moment)
     -> [Action]
   {
     // After giving up, what else was in flight then changes nothing.
@@ -202,7 +203,7 @@ extension FetchPlan {
       comparison = .wanted(range.end)
       cancels.append(.cancel(id: id))
     }
-    return cancels
+    return cancels + endProbe()
   }
 
   /// The file could not be written: all that is in flight ends, the next read tries afresh.

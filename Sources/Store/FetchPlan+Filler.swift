@@ -2,7 +2,8 @@ import Core
 
 /// The filler: the rest of the file, in order from where readers are, in several ranges at once.
 extension FetchPlan {
-  var wantsMoreBytes: Bool { isFilling && heldCount < size }
+  /// Those of an earlier run are as good as missing until they are proven.
+  var wantsMoreBytes: Bool { isFilling && (heldCount < size || proof != .given) }
 
   mutating func setFilling(_ filling: Bool, now: Moment) -> [Action] {
     guard filling != isFilling else { return [] }

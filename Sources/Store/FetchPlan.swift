@@ -32,6 +32,8 @@ struct FetchPlan {
     var wholeLimit = 6
     /// Bytes compared before those of another link are mixed in.
     var overlap: Int64 = 64 << 10
+    /// So many extents of an earlier run are compared at both ends where its validator proves nothing; smaller ones are dropped.
+    var extentsCompared = 4
     /// Of the jitter.
     var seed: UInt64 = 1
 
@@ -71,6 +73,8 @@ struct FetchPlan {
     case report(String?)
     /// Write down what is in buffers; a comparison waits for it.
     case flush
+    /// What there was of an earlier run is of another version: the next answer pins afresh.
+    case unpin
   }
 
   enum LinkState: Equatable { case none, pending, ready }
@@ -90,6 +94,10 @@ struct FetchPlan {
   var held = RangeSet()
   var heldCount: Int64 = 0
   var presentCount: Int64 = 0
+  /// Of an earlier run: held, and not to be used yet; `unchecked` is what of it may not be what was summed.
+  var unproven = RangeSet()
+  var unchecked = RangeSet()
+  var proof = Proof.given
   /// By start; few.
   var fetches: [Fetch] = []
   var nextID = 1

@@ -11,10 +11,20 @@ struct SourcePin: Equatable {
     case compare
   }
 
-  private var accepted: [Validator] = []
+  private(set) var accepted: [Validator] = []
+  /// Counts versions: how often the first answer of all decided.
+  private(set) var pinning = 0
   private var generation: Int?
   /// Being compared.
   private var candidate: (validator: Validator, generation: Int)?
+
+  init() {}
+
+  /// Bytes are in the file that came under these, by links older than any to come.
+  init(earlier: [Validator]) {
+    accepted = earlier
+    generation = 0
+  }
 
   static func == (a: SourcePin, b: SourcePin) -> Bool {
     a.accepted == b.accepted && a.generation == b.generation && a.candidate?.validator == b.candidate?.validator
@@ -24,14 +34,13 @@ struct SourcePin: Equatable {
   /// - Parameter hasBytes: whether there is anything under an earlier link that this answer's bytes would be mixed with.
   mutating func judge(_ validator: Validator, generation new: Int, hasBytes: Bool) -> Verdict {
     guard let pinned = generation else {
-      accept(validator, new)
+      pin(validator, new)
       return .same
     }
     let agrees = accepted.contains { Self.agree($0, validator) }
     if new <= pinned { return agrees ? .same : .changed }
     if !hasBytes {
-      accepted = []
-      accept(validator, new)
+      pin(validator, new)
       return .same
     }
     // A server that says nothing about versions proves nothing by saying it again.
@@ -49,6 +58,43 @@ struct SourcePin: Equatable {
   mutating func comparedEqual() {
     guard let candidate else { return }
     accept(candidate.validator, candidate.generation)
+  }
+
+  /// What there was is gone; the next answer decides.
+  mutating func forget() {
+    generation = nil
+    candidate = nil
+  }
+
+  // MARK: Bytes of an earlier run
+
+  /// Whether an answer is of the version that came under `earlier`: a strong ETag alone says so.
+  static func isSame(_ validator: Validator, as earlier: [Validator]) -> Bool {
+    validator.etag != nil && earlier.contains { $0.etag == validator.etag }
+  }
+
+  /// The bytes were proven to be what a link brings under a validator.
+  mutating func prove(_ earlier: [Validator], _ validator: Validator, generation new: Int) {
+    accepted = earlier
+    accept(validator, new)
+  }
+
+  /// The same once every overlap compared equal; all of them have to come under one validator.
+  mutating func prove(_ earlier: [Validator]) {
+    if let candidate { prove(earlier, candidate.validator, generation: candidate.generation) }
+  }
+
+  /// - Returns: false where an overlap comes under another validator than the ones before it.
+  mutating func judgeOverlap(_ validator: Validator, generation: Int) -> Bool {
+    guard candidate.map({ $0.validator == validator }) ?? true else { return false }
+    candidate = (validator, generation)
+    return true
+  }
+
+  private mutating func pin(_ validator: Validator, _ new: Int) {
+    accepted = []
+    pinning += 1
+    accept(validator, new)
   }
 
   private mutating func accept(_ validator: Validator, _ new: Int) {

@@ -7,13 +7,11 @@ import Transfer
 extension SparseStore {
   func slotBegan(_ slot: FetchSlot, _ validator: Validator, isWhole: Bool) -> Bool {
     guard closed == nil, slots[slot.id] === slot else { return false }
-    if slot.probe != nil {
-      pin.judgeProbe(validator, generation: slot.generation)
-      return true
-    }
+    if slot.probe != nil { return probeBegan(slot, validator) }
     let hasBytes = plan.heldCount > 0 || slots.values.contains { $0.hasBegun && $0.generation < slot.generation }
     switch pin.judge(validator, generation: slot.generation, hasBytes: hasBytes) {
     case .same:
+      pinned()
       slot.hasBegun = true
       act(plan.began(slot.id, isWhole: isWhole))
       return slots[slot.id] === slot
@@ -122,16 +120,26 @@ extension SparseStore {
     if let bytes = slot.probe, error == nil {
       if bytes.count < slot.range.count {
         error = .short(received: Int64(bytes.count), expected: slot.range.count)
-      } else {
-        compare(bytes, slot.range)
+      } else if plan.compares(slot.id) {
+        compare(bytes, slot.range) { self.comparedAgain(isEqual: $0) }
+      } else if case .fetching(slot.id, _) = plan.comparison {
+        compare(bytes, slot.range) { self.compared(isEqual: $0) }
       }
     }
     act(plan.ended(slot.id, error: error, now: now))
     budget.buffersFreed()
   }
 
-  /// Compares what the new link brought with what is in the file.
-  private func compare(_ bytes: [UInt8], _ range: ByteRange) {
+  private func compared(isEqual: Bool) {
+    if isEqual {
+      pin.comparedEqual()
+      pinned()
+    }
+    act(plan.compared(isEqual: isEqual))
+  }
+
+  /// Compares what a link brought with what is in the file.
+  private func compare(_ bytes: [UInt8], _ range: ByteRange, then done: @escaping (Bool) -> Void) {
     let descriptor = descriptor
     let burst = writesBegan()
     EventLoop.transfer.background {
@@ -139,10 +147,7 @@ extension SparseStore {
       let count = mine.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(range.start)) }
       return count == bytes.count && mine == bytes
     } then: { isEqual in
-      if self.closed == nil {
-        if isEqual { self.pin.comparedEqual() }
-        self.act(self.plan.compared(isEqual: isEqual))
-      }
+      if self.closed == nil { done(isEqual) }
       self.writesEnded([], burst: burst, error: nil)
     }
   }

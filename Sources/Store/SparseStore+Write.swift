@@ -4,7 +4,8 @@ import Core
 extension SparseStore {
   func presentChanged() {
     present.store(plan.presentCount, ordering: .relaxed)
-    budget.set(ticket, device: device, bytes: plan.size - plan.presentCount)
+    let used = plan.presentCount + (plan.unproven.isEmpty ? 0 : plan.unproven.count)
+    budget.set(ticket, device: device, bytes: plan.size - used)
   }
 
   /// Hands what `slot` received to the writer, or forgets it where there is no file to write to.
@@ -40,7 +41,10 @@ extension SparseStore {
   private func written(_ range: ByteRange) {
     let (blocks, actions) = plan.written(range, now: now)
     presentChanged()
-    if let blocks { onBlocks?(blocks, true) }
+    if let blocks {
+      onBlocks?(blocks, true)
+      sums.add(blocks)
+    }
     act(actions)
   }
 

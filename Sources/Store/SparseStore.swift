@@ -33,6 +33,11 @@ package final class SparseStore {
   nonisolated let descriptor: Int32
   var plan: FetchPlan
   var pin = SourcePin()
+  let sumsFile: SumsFile
+  var sums: SumsPlan
+  /// The validators under which an earlier run got what is in the file and not proven yet.
+  var earlier: [Validator] = []
+  var asksSums = false
   var slots: [Int: FetchSlot] = [:]
   /// Not nil: closed, and what readers get.
   private(set) var closed: Errno?
@@ -58,16 +63,18 @@ package final class SparseStore {
   private var isRemoving = false
   private var isRemoved = false
 
-  private init(
-    _ file: CacheFolder.NewFile, name: String, folder: CacheFolder, origin: any Origin, budget: FetchBudget, blockSize: Int64, ticket: Int
+  init(
+    _ opened: Opened, name: String, folder: CacheFolder, origin: any Origin, budget: FetchBudget, blockSize: Int64, ticket: Int
   ) {
     self.name = name
     self.folder = folder
     self.origin = origin
     self.budget = budget
     self.ticket = ticket
-    descriptor = file.descriptor
-    device = file.device
+    descriptor = opened.file.descriptor
+    device = opened.file.device
+    sumsFile = opened.sums
+    sums = opened.sumsPlan
     var settings = FetchPlan.Settings(size: origin.size, blockSize: blockSize)
     settings.rangesPerFile = budget.options.rangesPerFile
     settings.stallTimeout = budget.options.stallTimeout
@@ -75,30 +82,7 @@ package final class SparseStore {
     settings.seed = UInt64(truncatingIfNeeded: ticket) &* 0x9e37_79b9_7f4a_7c15 | 1
     budget.adjust(&settings)
     plan = FetchPlan(settings)
-    budget.set(ticket, device: device, bytes: origin.size)
-  }
-
-  /// Makes `name` in `folder` (0600, O_EXCL, of full length, no blocks) on a worker thread.
-  package static func create(
-    name: String, in folder: CacheFolder, origin: any Origin, budget: FetchBudget, blockSize: Int64
-  ) async throws(Failure) -> SparseStore {
-    let size = origin.size
-    guard size >= 0, blockSize > 0 else { throw .failed(.invalid, "a file of \(size) bytes in blocks of \(blockSize) cannot be") }
-    let (ticket, others) = budget.reserve(size)
-    let made = await withCheckedContinuation { continuation in
-      EventLoop.transfer.background {
-        folder.make(name, size: size, others: others)
-      } then: {
-        continuation.resume(returning: $0)
-      }
-    }
-    switch made {
-    case .success(let file):
-      return SparseStore(file, name: name, folder: folder, origin: origin, budget: budget, blockSize: blockSize, ticket: ticket)
-    case .failure(let failure):
-      budget.set(ticket, device: nil, bytes: 0)
-      throw failure
-    }
+    begin(with: opened.bytes)
   }
 
   // MARK: Readers
@@ -126,6 +110,7 @@ package final class SparseStore {
   /// The bytes of `range` could not be read back: forget and fetch them again.
   package func distrust(_ range: ByteRange) {
     guard closed == nil, let blocks = plan.distrust(range) else { return }
+    sums.remove(blocks)
     presentChanged()
     onBlocks?(blocks, false)
     act(plan.needLink(now))
@@ -146,6 +131,7 @@ package final class SparseStore {
     timer?.close()
     timer = nil
     budget.forget(self)
+    budget.sums.forget(self)
     for slot in slots.values { slot.fetch?.cancel() }
     for chunk in budget.writer.withdraw(self) { budget.buffers.put(chunk.buffer) }
     budget.set(ticket, device: device, bytes: 0)
@@ -163,7 +149,8 @@ package final class SparseStore {
     isRemoving = true
     let (folder, name, descriptor) = (folder, name, descriptor)
     EventLoop.transfer.background {
-      folder.remove(name, descriptor: descriptor)
+      folder.remove(name)
+      Glibc.close(descriptor)
     } then: {
       self.isRemoved = true
       let waiting = self.whenRemoved
@@ -214,6 +201,9 @@ package final class SparseStore {
       }
       onFailure?(sentence)
     case .flush: flushAll()
+    case .unpin:
+      pin.forget()
+      earlier = []
     }
   }
 
@@ -247,6 +237,7 @@ package final class SparseStore {
     guard closed == nil else { return }
     if plan.hasNothingToCompare {
       pin.comparedEqual()
+      pinned()
       return act(plan.compared(isEqual: true))
     }
     let now = now
@@ -258,6 +249,7 @@ package final class SparseStore {
       asksFill = true
       budget.ask(self, isDemand: false)
     }
+    askSums()
     arm(now)
     budget.pump()
   }

@@ -15,8 +15,8 @@ package protocol Volume: AnyObject {
   /// Called once, before the first request.
   func attach(to host: any VolumeHost)
 
-  /// What a control plane that died left open and leased, where there was one; once, after `attach` and before the first request. The handles count
-  /// as open from this call on. Each lease is taken up, with the file behind it, or revoked.
+  /// What a control plane that died left open and leased (nothing, where none did); once, after `attach` and before the first request. The handles
+  /// count as open from this call on. Each lease is taken up, with the file behind it, or revoked.
   func inherit(_ inheritance: Inheritance) async
 
   /// - Throws: ENOENT for a name that is not there, ESTALE for a directory that is gone, ENOTDIR.

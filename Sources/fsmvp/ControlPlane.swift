@@ -37,7 +37,7 @@ final class ControlPlane {
 
   // MARK: Start
 
-  /// Returns once it is ready, or has failed; a failure leaves no mount and no file of bytes.
+  /// Returns once it is ready, or has failed; a failure leaves no mount of its own, and of the bytes what it found.
   func run() async throws(StartError) {
     let settings = service.settings
     // A signal during the start ends it as an order does later.
@@ -61,6 +61,8 @@ final class ControlPlane {
       self.host = host
       host.onShimEnd = { [weak self] cause in self?.shimEnded(cause) }
       try await host.start(adopting: folders.survivor)
+      // What it adopted, if anything, it has handed over by now.
+      await volume.begin()
       server = try ControlServer(socket: socket, operations: self)
     } catch {
       await tearDown(forget: false)

@@ -47,21 +47,6 @@ struct Folders {
       throw StartError(
         "the files in \(bytes) belong to a process that still runs; end it, or set state_dir (FSMVP_STATE_DIR) to a folder of its own")
     }
-    if survivor == nil { removeStrayBytes() }
-  }
-
-  /// Files of bytes that a crashed run left: nobody vouches for them.
-  private func removeStrayBytes() {
-    let copy = clinux_dup_above(bytesDescriptor, 3)
-    guard copy >= 0, let listing = fdopendir(copy) else { return }
-    defer { closedir(listing) }
-    rewinddir(listing)
-    while let entry = readdir(listing) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-        pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name.hasSuffix(".bytes") { unlinkat(bytesDescriptor, name, 0) }
-    }
   }
 
   // MARK: Steps

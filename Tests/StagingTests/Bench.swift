@@ -10,8 +10,10 @@ struct Bench {
   var seconds = 0.0
   var asked: [TileAction] = []
 
-  init(maxTiles: Int = 0, afterUpload: StagedVolume.AfterUpload = .keep) {
-    tiles = Tiles(rules: Tiles.Rules(maxTiles: maxTiles, closeGrace: .seconds(5), afterUpload: afterUpload))
+  init(maxTiles: Int = 0, afterUpload: StagedVolume.AfterUpload = .keep, firstGeneration: UInt64 = 1) {
+    tiles = Tiles(
+      rules: Tiles.Rules(maxTiles: maxTiles, closeGrace: .seconds(5), afterUpload: afterUpload),
+      origins: Tiles.Origins(nextGeneration: firstGeneration))
   }
 
   var time: Tiles.Time { Tiles.Time(now: Moment(nanoseconds: UInt64(seconds * 1e9)), wall: 1000) }
@@ -42,7 +44,10 @@ struct Bench {
     asked = tiles.storeMade(generation)
     return generation
   }
-  mutating func restore(_ entry: TileEntry, order: UInt64) -> Bool { tiles.restore(entry, order: order, now: time.now) }
+  mutating func restore(_ entry: TileEntry, order: UInt64, isLeaving: Bool = false) -> Bool {
+    tiles.restore(entry, order: order, isLeaving: isLeaving)
+  }
+  mutating func begin(_ open: [HandleID: NodeID] = [:]) { asked = tiles.begin(open, at: time) }
 
   /// [tileRef, openRef], nil for an item that is gone.
   func refs(_ entry: TileEntry) -> [Int]? { tiles.tiles[entry.seq].map { [$0.tileRef, $0.openRef] } }

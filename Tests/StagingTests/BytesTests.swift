@@ -33,7 +33,7 @@ struct BytesTests {
       let store = try #require(world.stores.made.first)
       #expect(world.stores.made.count == 1 && world.host.leases.count == 1)
       #expect(store.name == lease.name && lease.name.hasPrefix("0000000000000011-") && lease.name.hasSuffix(".bytes"))
-      #expect(Leftovers.isOurs(lease.name) && lease.name.utf8.count <= 63)
+      #expect(BytesFile(lease.name)?.node == lease.node && lease.name.utf8.count <= 63)
       #expect(store.origin == FakeOrigin(fileID: "f1", size: 1 << 20, recipient: "alice", isMinted: true))
       await store.look { store in
         store.onBlocks?(3..<5, true)

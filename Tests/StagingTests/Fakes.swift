@@ -147,9 +147,14 @@ final class FakeStore: TileStore {
   nonisolated let present = Mutex<Int64>(0)
   nonisolated var bytesPresent: Int64 { present.withLock { $0 } }
 
-  nonisolated init(name: String, origin: FakeOrigin) {
+  let start: SparseStore.Start
+  let identity: UInt64
+
+  nonisolated init(name: String, origin: FakeOrigin, start: SparseStore.Start, identity: UInt64) {
     self.name = name
     self.origin = origin
+    self.start = start
+    self.identity = identity
   }
   func read(_ range: ByteRange, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void) {
     if isClosed { lateCalls += 1 }
@@ -191,7 +196,9 @@ final class FakeStores: TileStoreMaker {
     }
     for continuation in held { continuation.resume() }
   }
-  @TransferLoop func make(name: String, origin: any Origin, blockSize: Int64) async throws(SparseStore.Failure) -> any TileStore {
+  @TransferLoop func make(
+    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start
+  ) async throws(SparseStore.Failure) -> any TileStore {
     await withCheckedContinuation { continuation in
       let isHeld = state.withLock { state in
         if state.isHeld { state.held.append(continuation) }
@@ -201,7 +208,7 @@ final class FakeStores: TileStoreMaker {
     }
     if let error = state.withLock({ $0.error }) { throw error }
     guard let origin = origin as? FakeOrigin else { throw .failed(.io, "a strange origin") }
-    let store = FakeStore(name: name, origin: origin)
+    let store = FakeStore(name: name, origin: origin, start: start, identity: identity)
     state.withLock { $0.made.append(store) }
     return store
   }
@@ -217,6 +224,28 @@ final class FakeLease: Lease {
     self.id = id
     self.node = node
     self.name = name
+  }
+  func mark(_ blocks: Range<Int>) { marks.withLock { $0.append("+\(blocks)") } }
+  func unmark(_ blocks: Range<Int>) { marks.withLock { $0.append("-\(blocks)") } }
+}
+
+/// A lease as a dead control plane left it.
+final class FakeInheritance: InheritedLease {
+  let id: LeaseID
+  let node: NodeID
+  let root: Int
+  let name: String
+  let length: Int64
+  let marked: [Range<Int>]
+  let blockSize: Int64 = 65_536
+  let marks = Mutex<[String]>([])
+  init(_ id: UInt64, node: NodeID, root: Int = 0, name: String, length: Int64, marked: [Range<Int>] = []) {
+    self.id = LeaseID(id)
+    self.node = node
+    self.root = root
+    self.name = name
+    self.length = length
+    self.marked = marked
   }
   func mark(_ blocks: Range<Int>) { marks.withLock { $0.append("+\(blocks)") } }
   func unmark(_ blocks: Range<Int>) { marks.withLock { $0.append("-\(blocks)") } }

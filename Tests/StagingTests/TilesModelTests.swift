@@ -83,7 +83,9 @@ private struct Walk {
   var usedNodes: Set<NodeID> = []
   var usedGenerations: Set<StoreGeneration> = []
   var listing: (cursor: UInt64, throughout: Set<UInt64>, seen: [UInt64])?
-  var journal: Set<UInt64> = []
+  var journal: [UInt64: (entry: TileEntry, order: UInt64, isLeaving: Bool)] = [:]
+  /// Above every generation drawn.
+  var firstGeneration: UInt64 = 1
 
   init(seed: UInt64) {
     random = Random(seed: seed)
@@ -108,7 +110,7 @@ private struct Walk {
       now += Double(random.below(8))
       run(tiles.advance(to: time))
     case 11: world()
-    case 12: world()
+    case 12: if random.below(4) == 0 { die() } else { world() }
     default: try listSome()
     }
     model.settle(now: now)
@@ -134,14 +136,15 @@ private struct Walk {
     let entry = tiles.reserve(fileID: fileID, recipient: "r", name: FileName("v"), size: size, wall: time.wall)
     if random.below(6) == 0 { return tiles.cancel(entry) }
     #expect(usedNodes.insert(entry.file).inserted && usedNodes.insert(entry.directory).inserted, "a node number was used again")
-    journal.insert(entry.seq)
-    run(tiles.stage(entry, order: tiles.drawOrder(), at: time))
+    let order = tiles.drawOrder()
+    journal[entry.seq] = (entry, order, false)
+    run(tiles.stage(entry, order: order, at: time))
     model.items.append(Model.Item(entry: entry))
     model.show(entry.seq)
   }
 
   mutating func unstage(_ item: Model.Item) {
-    if item.isNamed { journal.remove(item.entry.seq) }
+    journal[item.entry.seq]?.isLeaving = true
     run(tiles.unstage([item.entry.seq], at: time))
     model.unstage(item.entry.seq)
   }
@@ -208,6 +211,62 @@ private struct Walk {
     }
   }
 
+  /// The control plane dies and another one takes over what there is: the journal, open handles, leases, files.
+  mutating func die() {
+    firstGeneration += 1 << 32
+    let seq = journal.keys.max().map { $0 + 1 } ?? 0
+    var next = Tiles(
+      rules: tiles.rules, origins: Tiles.Origins(nextSeq: max(seq, usedSeqs), nextGeneration: firstGeneration))
+    for (_, row) in journal.sorted(by: { $0.key < $1.key }) {
+      let isBack = next.restore(row.entry, order: row.order, isLeaving: row.isLeaving)
+      #expect(isBack)
+    }
+    tiles = next
+    making = []
+    forgetting = []
+    var open: [HandleID: NodeID] = [HandleID(.max): NodeID(12_345)]
+    for item in model.items { for handle in item.handles { open[HandleID(handle)] = item.entry.file } }
+    let lost = live.filter { _ in random.below(6) == 0 }
+    for item in model.items {
+      let isShown = model.shown.contains(item.entry.seq)
+      model.edit(item.entry.seq) { [now] in
+        $0.closed = $0.handles.isEmpty && !isShown ? now : nil
+        ($0.read, $0.furthest, $0.wasUsed) = (0, 0, false)
+      }
+    }
+    run(tiles.begin(open, at: time))
+    for (generation, seq) in live {
+      guard let item = model.items.first(where: { $0.entry.seq == seq }) else { continue }
+      let name = BytesFile(item.entry, generation).name
+      #expect(tiles.accepts(name, node: item.entry.directory, length: 100) == nil)
+      #expect(tiles.accepts(name, node: item.entry.file, length: 99) == nil)
+      guard tiles.accepts(name, node: item.entry.file, length: 100)?.generation == generation else {
+        Issue.record("\(name) is not accepted")
+        continue
+      }
+      tiles.takeUp(seq, generation, at: time)
+      let isLost = lost[generation] != nil
+      if item.handles.isEmpty { model.edit(seq) { [now] in $0.closed = now } }
+      if isLost {
+        live[generation] = nil
+        model.edit(seq) { $0.hasBytes = false }
+        readingFrom = readingFrom.filter { $0.value != generation }
+        run(tiles.storeFailed(generation, .noEntry))
+      } else {
+        run(tiles.storeMade(generation))
+      }
+    }
+    run(tiles.advance(to: time))
+    // Their OPENs are in slots still.
+    for handle in owed.sorted() {
+      guard let item = model.items.first(where: { $0.handles.contains(handle) }) else { continue }
+      run(tiles.open(item.entry.file, handle: HandleID(handle)))
+    }
+  }
+
+  /// One more than the highest sequence number that was ever drawn.
+  var usedSeqs: UInt64 { usedNodes.compactMap { node in if case .file(let seq)? = Place(node) { seq + 1 } else { nil } }.max() ?? 0 }
+
   mutating func run(_ actions: [TileAction]) {
     for action in actions {
       switch action {
@@ -226,7 +285,10 @@ private struct Walk {
           #expect(live[generation] == tiles.handles[handle], "a store of another item")
         }
       case .setFilling(let generation, _): #expect(live[generation] != nil)
-      case .journal(.remove(let seq)): journal.remove(seq)
+      case .journal(.show(let seq, let order)): journal[seq]?.order = order
+      case .journal(.leave(let seq)): journal[seq]?.isLeaving = true
+      case .journal(.remove(let seq)):
+        #expect(journal.removeValue(forKey: seq)?.isLeaving == true, "gone without having been on its way")
       case .invalidate, .journal, .gone: break
       }
     }
@@ -273,7 +335,8 @@ private struct Walk {
     }
     // Nothing is left of what is gone.
     #expect(Set(live.values).isSubset(of: expected.map(\.entry.seq)))
-    #expect(journal == Set(expected.filter(\.isNamed).map(\.entry.seq)))
+    #expect(journal.values.map(\.entry.seq).sorted() == expected.map(\.entry.seq))
+    #expect(journal.values.filter { !$0.isLeaving }.map(\.entry.seq).sorted() == expected.filter(\.isNamed).map(\.entry.seq))
     #expect(tiles.names.seqs == expected.filter(\.isNamed).map(\.entry.seq))
     #expect(tiles.handles.count == expected.reduce(0) { $0 + $1.handles.count })
     #expect(tiles.tilesShown == model.shown.count)

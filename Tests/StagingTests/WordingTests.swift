@@ -74,13 +74,16 @@ func badRecipients(text: String, part: String) {
   }
 }
 
-@Test("only files that we named are swept")
-func leftoverNames() {
-  #expect(Leftovers.isOurs("0000000000000011-1.bytes"))
-  #expect(Leftovers.isOurs("0000000000000011-ffffffffffffffff.bytes"))
+@Test("only names that we give are ours")
+func bytesFileNames() {
+  for name in ["0000000000000011-1.bytes", "0000000000000011-ffffffffffffffff.bytes", "00000000000000ff-100000002.sums"] {
+    #expect(BytesFile(name)?.name == name)
+  }
   for name in [
     "11-1.bytes", "0000000000000011-.bytes", "0000000000000011.bytes", "0000000000000011-1", "000000000000001G-1.bytes", "marker", ".bytes",
+    "0000000000000011-01.bytes", "0000000000000011-1.bytes.part", "0000000000000011-1.part", "0000000000000011-+1.bytes",
+    "0000000000000011-A.bytes", "../0000000000011-1.bytes", "", "-.", "0000000000000011-10000000000000000.bytes",
   ] {
-    #expect(!Leftovers.isOurs(name), "\(name)")
+    #expect(BytesFile(name) == nil, "\(name)")
   }
 }

@@ -5,16 +5,19 @@ import Testing
 import Volume
 
 @testable import Staging
+@testable import Store
 
 /// A staged volume with everything round it faked but its journal, which is a real file in a folder of its own.
 @DispatchLoop
 final class World {
   let folder: String
+  /// The folder of files of bytes.
+  let bytes: Int32
   let time = ManualTime()
   let alarms: ManualAlarms
   let catalogue = FakeCatalogue()
   let stores = FakeStores()
-  let host = FakeHost()
+  private(set) var host = FakeHost()
   private(set) var volume: StagedVolume
   private let options: StagedVolume.Options
   private let surroundings: Surroundings
@@ -26,9 +29,14 @@ final class World {
     self.options = options
     let alarms = ManualAlarms(time)
     self.alarms = alarms
-    surroundings = Surroundings(catalogue: catalogue, stores: stores, clock: time, alarm: { ManualAlarms.One(alarms, $0) })
+    mkdir(folder + "/bytes", 0o700)
+    bytes = Glibc.open(folder + "/bytes", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    surroundings = Surroundings(
+      catalogue: catalogue, stores: stores, clock: time, leftovers: Leftovers(folder: CacheFolder(descriptor: bytes)),
+      alarm: { ManualAlarms.One(alarms, $0) })
     volume = try await StagedVolume.open(options: options, surroundings: surroundings)
     volume.attach(to: host)
+    await begin()
   }
 
   /// Runs `body` with a world, and takes its folder away afterwards.
@@ -47,16 +55,30 @@ final class World {
         throw error
       }
       await world.volume.journal.close()
+      Glibc.close(world.bytes)
     }
   }
 
   var journalPath: String { folder + "/staged.sqlite" }
 
   /// As after a death: the journal is all that is left.
-  func restart() async throws {
+  func restart(_ inheritance: Inheritance = Inheritance()) async throws {
     await volume.journal.close()
     volume = try await StagedVolume.open(options: options, surroundings: surroundings)
     volume.attach(to: host)
+    await begin(inheritance)
+  }
+
+  /// Another volume on the same folder, which has not begun.
+  func reopen() async throws -> StagedVolume {
+    let volume = try await StagedVolume.open(options: options, surroundings: surroundings)
+    volume.attach(to: host)
+    return volume
+  }
+
+  private func begin(_ inheritance: Inheritance = Inheritance()) async {
+    await volume.inherit(inheritance)
+    host.invalidated = []
   }
 
   func stage(_ file: String, _ recipient: String = "alice") async throws -> StagedItem {
@@ -83,6 +105,31 @@ final class World {
     volume.released(NodeID(0), handle: HandleID(handle), use: HandleUse(bytes: read, furthest: read))
   }
 
+  func sql(_ statement: String) throws { try SQLite(path: journalPath).run(statement) }
+
+  /// A file that a run left: as long as it should be, and with sums of nothing if they are to be there.
+  func leave(_ file: BytesFile, size: Int64, sumsOf identity: UInt64? = nil) {
+    let descriptor = openat(bytes, file.name, O_CREAT | O_WRONLY, 0o600)
+    ftruncate(descriptor, off_t(size))
+    Glibc.close(descriptor)
+    guard let identity else { return }
+    let header = SumsHeader(identity: identity, seed: 1, length: size, blockSize: 65_536, validators: []).bytes
+    let sums = openat(bytes, file.with(.sums).name, O_CREAT | O_WRONLY, 0o600)
+    pwrite(sums, header, header.count, 0)
+    Glibc.close(sums)
+  }
+
+  /// The names in the folder of bytes, once they are `expected` or a while has passed.
+  func files(_ expected: [String]) async -> [String] {
+    var names: [String] = []
+    for _ in 0..<200 {
+      names = Leftovers(folder: CacheFolder(descriptor: bytes)).files().map(\.name).sorted()
+      if names == expected.sorted() { break }
+      try? await Task.sleep(for: .milliseconds(10))
+    }
+    return names
+  }
+
   func row(_ item: StagedItem) -> StagedItem? { volume.items().first { $0.id == item.id } }
 
   func names(in directory: NodeID = NodeID(2)) throws -> [String] {
@@ -100,6 +147,10 @@ final class World {
 
   nonisolated static func remove(folder: String) {
     rmdir(folder + "/staged.sqlite")
+    for file in Leftovers(folder: CacheFolder(descriptor: Glibc.open(folder + "/bytes", O_RDONLY | O_DIRECTORY))).files() {
+      unlink("\(folder)/bytes/\(file.name)")
+    }
+    rmdir(folder + "/bytes")
     for name in ["", "-wal", "-shm", "-journal"] { unlink(folder + "/staged.sqlite" + name) }
     rmdir(folder)
   }

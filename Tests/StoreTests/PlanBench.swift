@@ -16,6 +16,7 @@ struct PlanBench {
   var failed: [Int: Errno] = [:]
   var reports: [String?] = []
   var links = 0
+  var unpinned = 0
   var generation = 0
   /// Answer requests for a link at once.
   var hasLink = true
@@ -50,6 +51,7 @@ struct PlanBench {
         if hasLink { linkReady() }
       case .report(let text): reports.append(text)
       case .flush: break
+      case .unpin: unpinned += 1
       }
     }
     while true {

@@ -1,0 +1,76 @@
+import Core
+import Transfer
+
+/// What is still to be written into a store's file of sums: a pure value. The header goes before the first sum, and again when another validator was
+/// accepted; a new version of the source makes all sums of the old one worthless by its new seed.
+struct SumsPlan: Equatable {
+  enum Work: Equatable {
+    case header(SumsHeader)
+    case sum(Range<Int>, seed: UInt64)
+  }
+
+  /// Blocks a job: few enough that the next demand finds the worker free soon, enough that a job costs nothing beside its bytes.
+  static let batch = 64
+  /// So many are waited for while more is coming.
+  static let worthwhile: Int64 = 16
+
+  private(set) var header: SumsHeader
+  private var isHeaderDue = false
+  /// A header that says `header.seed` stands, or is on its way before everything else.
+  private var isOpen: Bool
+  /// Whole blocks without a sum, by number.
+  private var pending = RangeSet()
+  private(set) var isBroken = false
+  /// Which pinning of the source the seed is for.
+  private var pinning = 0
+
+  init(_ header: SumsHeader, isWritten: Bool) {
+    self.header = header
+    isOpen = isWritten
+  }
+
+  /// - Parameter pinning: another than before: the bytes are of another version than all that were summed.
+  mutating func accept(_ validators: [Validator], pinning new: Int, seed: UInt64) {
+    if new != pinning {
+      pinning = new
+      header.seed = seed
+      pending = RangeSet()
+    } else if isOpen, validators == header.validators {
+      return
+    }
+    header.validators = validators
+    isHeaderDue = true
+    isOpen = true
+  }
+
+  mutating func add(_ blocks: Range<Int>) {
+    guard !isBroken else { return }
+    pending.insert(ByteRange(Int64(blocks.lowerBound), Int64(blocks.upperBound)))
+  }
+
+  mutating func remove(_ blocks: Range<Int>) { pending.remove(ByteRange(Int64(blocks.lowerBound), Int64(blocks.upperBound))) }
+
+  /// - Parameter isIdle: nothing more comes soon.
+  func isDue(isIdle: Bool) -> Bool {
+    guard isOpen, !isBroken else { return false }
+    return isHeaderDue || (isIdle ? !pending.isEmpty : pending.count >= Self.worthwhile)
+  }
+
+  mutating func next(isIdle: Bool) -> Work? {
+    guard isDue(isIdle: isIdle) else { return nil }
+    if isHeaderDue {
+      isHeaderDue = false
+      return .header(header)
+    }
+    guard let first = pending.ranges.first else { return nil }
+    let run = ByteRange(first.start, min(first.end, first.start + Int64(Self.batch)))
+    pending.remove(run)
+    return .sum(Int(run.start)..<Int(run.end), seed: header.seed)
+  }
+
+  /// It cannot be written: there will be nothing to use these bytes by.
+  mutating func fail() {
+    isBroken = true
+    pending = RangeSet()
+  }
+}
