@@ -29,6 +29,12 @@ package final class ShimHost {
     package var workers = 2
     /// How long the shim may take to mount.
     package var startLimit = Duration.seconds(15)
+    /// Whether a second shim waits beside the active one.
+    package var standby = true
+    /// A shim that does nothing for so long with requests in its hands is taken for hung.
+    package var shimTimeout = Duration.seconds(5)
+    /// How long shims without a control plane keep readers waiting for the next one.
+    package var orphanTimeout = Duration.seconds(600)
 
     package init(mountpoint: String, fsname: String, runtimeFolder: String, shimPath: String, roots: [Int32]) {
       self.mountpoint = mountpoint
