@@ -24,6 +24,7 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
     .systemLibrary(name: "CHTTPD", pkgConfig: "libmicrohttpd"),
     .systemLibrary(name: "CFuse3", pkgConfig: "fuse3"),
+    .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd"),
     .target(name: "CLinux", cSettings: c),
     .target(name: "CToml", cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])]),
 
@@ -60,7 +61,7 @@ let package = Package(
       name: "fsmvp",
       dependencies: [
         "Core", "EventLoop", "Settings", "ShimHost", "Staging", "MediaHub", "ControlAPI", "MediaHubSim", "Telemetry", "Transfer",
-        "Store", "CCurl", "CLinux",
+        "Store", "Wire", "CCurl", "CSystemd", "CLinux",
       ],
       swiftSettings: strict),
     .executableTarget(name: "mediahub-sim", dependencies: ["MediaHubSim", "Core"], swiftSettings: strict),
@@ -75,7 +76,7 @@ let package = Package(
     tests("StoreTests", ["Store", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
     tests("MediaHubTests", ["MediaHub", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
     tests("StagingTests", ["Staging", "Volume", "Store", "Transfer", "MediaHub", "EventLoop", "Core", "MediaHubSim", "Support"]),
-    tests("ControlAPITests", ["Support", "ControlAPI", "fsmvp", "Staging", "MediaHub", "EventLoop", "Core", "CLinux"]),
+    tests("ControlAPITests", ["Support", "ControlAPI", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core", "CLinux"]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),
     tests("MediaHubSimTests", ["MediaHubSim", "Core"]),
     tests("ShimTests", ["CShim", "CWire"]),

@@ -7,4 +7,7 @@ extension ShimHost {
 
   /// Kills the active shim, without a word to it. Returns once its successor serves.
   package func killShim() async throws(ShimHostError) { throw .stopped }
+
+  /// After an upgrade: standby and active shim are replaced in turn by the program on disk. Returns once the last one serves.
+  package func replaceShims() async throws(ShimHostError) { throw .stopped }
 }
