@@ -29,6 +29,7 @@ enum Command: Equatable {
   case shim(ShimOrder, isJSON: Bool)
   case reload(isJSON: Bool)
   case stop(forget: Bool)
+  case clearOrphans(isJSON: Bool)
   case config(isJSON: Bool)
   case version(isABI: Bool)
   case help(Verb?)
@@ -103,6 +104,15 @@ extension Command {
       self = .shim(order, isJSON: isJSON)
     case .reload: self = .reload(isJSON: isJSON)
     case .stop: self = .stop(forget: arguments.switches.contains("forget"))
+    case .cache:
+      let word = arguments.positionals[0]
+      guard word == "clear" else { throw Self.unknown(word, behind: .cache, among: ["clear"]) }
+      guard arguments.switches.contains("orphans") else {
+        throw CommandFailure(
+          .usage,
+          "say what to clear: `fsmvp cache clear --orphans`; the bytes of staged items go with `fsmvp unstage`, all with `fsmvp stop`")
+      }
+      self = .clearOrphans(isJSON: isJSON)
     case .config: self = .config(isJSON: isJSON)
     case .version: self = .version(isABI: arguments.switches.contains("abi"))
     case .help:

@@ -44,6 +44,7 @@ enum Program {
     case .trace(let isJSON): try TraceVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
     case .shim(let order, let isJSON): try ShimVerb.run(order, isJSON: isJSON, client: try client(invocation), output: output)
     case .reload(let isJSON): try ReloadVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
+    case .clearOrphans(let isJSON): try CacheVerb.run(config: invocation.config, isJSON: isJSON, output: output)
     case .stop(let forget): try StopVerb.run(forget: forget, client: try client(invocation), output: output)
     }
     return ExitCode.done.rawValue

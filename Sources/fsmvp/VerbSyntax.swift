@@ -1,6 +1,6 @@
 /// The verbs of the command line, in the order of the help.
 enum Verb: String, CaseIterable, Sendable {
-  case run, jobs, stage, staged, unstage, status, trace, shim, reload, stop, config, version, help
+  case run, jobs, stage, staged, unstage, status, trace, shim, reload, stop, cache, config, version, help
 }
 
 /// A flag as parser and help know it.
@@ -130,6 +130,19 @@ extension Verb {
           FlagSyntax(name: "forget", summary: "also drop the list of staged items", fallback: "the list is kept for the next start")
         ],
         details: ["Returns when the control plane has ended."])
+    case .cache:
+      VerbSyntax(
+        summary: "Delete fetched bytes that no instance owns any more",
+        positionals: "clear", arity: 1...1,
+        flags: [
+          FlagSyntax(
+            name: "orphans", summary: "the bytes of instances other than this one of which no process lives; required", isRequired: true),
+          VerbSyntax.json(#"{"folders":[{"path","files","bytes"}],"bytes"}"#),
+        ],
+        details: [
+          "Looks into `cache_dir` and `temp_dir` of the settings; needs no control plane. What somebody uses, or what is not ours, is not touched."
+        ],
+        examples: ["fsmvp cache clear --orphans"])
     case .config:
       VerbSyntax(
         summary: "Print every setting, its value and where it came from",

@@ -178,6 +178,22 @@ struct TableTests {
     #expect(ShimVerb.outage(1e300) == nil)
   }
 
+  @Test("cleared folders")
+  func cleared() {
+    let folders = [
+      OrphanFolder(path: "/c/0123456789abcdef", files: 1, bytes: 4096, isRemoved: true),
+      OrphanFolder(path: "/c/f\n", files: 2, bytes: 0, isRemoved: false),
+    ]
+    #expect(
+      CacheVerb.text(CacheVerb.Report(folders: folders, bytes: 4096)) == """
+        cleared /c/0123456789abcdef: 1 file, 4 KiB
+        cleared /c/f\u{fffd}: 2 files, 0 B; the folder stays, as something else is in it
+        4 KiB freed
+
+        """)
+    #expect(CacheVerb.text(CacheVerb.Report()) == "No orphan's bytes were found.\n")
+  }
+
   @Test("trace")
   func trace() {
     #expect(
