@@ -29,6 +29,7 @@ let package = Package(
     .systemLibrary(name: "CHTTPD", pkgConfig: "libmicrohttpd"),
     .systemLibrary(name: "CFuse3", pkgConfig: "fuse3"),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash"),
+    .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd"),
     .target(name: "CLinux", cSettings: c),
     .target(name: "CToml", cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])]),
 
@@ -66,7 +67,7 @@ let package = Package(
       name: "fsmvp",
       dependencies: [
         "Core", "EventLoop", "Settings", "ShimHost", "Staging", "MediaHub", "ControlAPI", "MediaHubSim", "Telemetry", "Transfer",
-        "Store", "CCurl", "CLinux",
+        "Store", "Wire", "CCurl", "CSystemd", "CLinux",
       ],
       swiftSettings: strict),
     .executableTarget(name: "mediahub-sim", dependencies: ["MediaHubSim", "Core"], swiftSettings: strict),
@@ -81,7 +82,7 @@ let package = Package(
     tests("StoreTests", ["Store", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
     tests("MediaHubTests", ["MediaHub", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
     tests("StagingTests", ["Staging", "Volume", "Store", "Transfer", "MediaHub", "EventLoop", "Core", "MediaHubSim", "Support"]),
-    tests("ControlAPITests", ["Support", "ControlAPI", "fsmvp", "Staging", "MediaHub", "EventLoop", "Core", "CLinux"]),
+    tests("ControlAPITests", ["Support", "ControlAPI", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core", "CLinux"]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),
     tests("MediaHubSimTests", ["MediaHubSim", "Core"]),
     tests("ShimTests", ["CShim", "CWire"]),

@@ -1,6 +1,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <linux/close_range.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
@@ -122,6 +123,26 @@ int clinux_connect(const char *path)
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
 		return fail(fd);
 	return fd;
+}
+
+int clinux_pipe(int ends[2])
+{
+	return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
+}
+
+char **clinux_environment(void)
+{
+	return environ;
+}
+
+int clinux_close_on_exec_from(unsigned int lowest)
+{
+	return close_range(lowest, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
+int clinux_set_close_on_exec(int fd, int is_closed)
+{
+	return fcntl(fd, F_SETFD, is_closed ? FD_CLOEXEC : 0);
 }
 
 void clinux_few_arenas(void)

@@ -43,6 +43,33 @@ package struct StageRequest: Sendable, Equatable, Codable {
   }
 }
 
+/// The answer to `POST /shim/restart` and `POST /shim/kill`: who serves now.
+package struct ShimReply: Sendable, Equatable, Codable {
+  package var epoch: Int
+  package var pid: Int
+  /// From the end of the last shim until this one served; missing where it is not known.
+  package var outageMilliseconds: Double?
+
+  package init(epoch: Int, pid: Int, outageMilliseconds: Double?) {
+    self.epoch = epoch
+    self.pid = pid
+    self.outageMilliseconds = outageMilliseconds
+  }
+}
+
+/// The answer to `POST /reload`: the status tells when it is done.
+package struct ReloadReply: Sendable, Equatable, Codable {
+  /// Stays the same.
+  package var pid: Int
+  /// What `reload.count` of the status will be.
+  package var count: Int
+
+  package init(pid: Int, count: Int) {
+    self.pid = pid
+    self.count = count
+  }
+}
+
 /// The body of `POST /stop`; no body means no.
 package struct StopRequest: Sendable, Equatable, Codable {
   /// Also drops the list of staged items.

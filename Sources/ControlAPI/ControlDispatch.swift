@@ -32,6 +32,9 @@ struct ControlDispatch {
     case .unstage(let idOrPath): return try answer(try await operations.unstage(idOrPath))
     case .unstageAll: return try answer(try await operations.unstageAll())
     case .trace: return try answer(try await operations.trace())
+    case .restartShim: return try answer(try await operations.restartShim())
+    case .killShim: return try answer(try await operations.killShim())
+    case .reload: return try answer(try await operations.reload(), status: 202)
     case .stop:
       let request = body.isEmpty ? nil : try decode(StopRequest.self, from: body, shape: #"{"forget": true or false}"#)
       try await operations.stop(forget: request?.forget ?? false)

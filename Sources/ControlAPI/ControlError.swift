@@ -1,4 +1,5 @@
 import MediaHub
+import ShimHost
 import Staging
 
 /// A request's failure as the API tells it: a stable code for programs, one sentence for people. docs/API.md lists the codes.
@@ -65,11 +66,12 @@ package struct ControlError: Error, Sendable, Equatable {
     case let error as ControlError: self = error
     case let error as StagingError: self.init(error, missing: missing)
     case let error as MediaHubError: self.init(error)
+    case let error as ShimHostError: self.init(.failed, error.description)
     default: self.init(.failed, "the control plane could not do that; its log says more")
     }
   }
 
-  static let isStopping = ControlError(.stopping, "the control plane is stopping")
+  package static let isStopping = ControlError(.stopping, "the control plane is stopping")
 }
 
 /// The body of an error's answer: `{"error":{"code":...,"message":...}}`.

@@ -19,6 +19,14 @@ package protocol ControlOperations: AnyObject {
   /// What was unstaged.
   func unstageAll() async throws -> [StagedItem]
   func trace() async throws -> TraceReport
+  /// The active shim hands over to a fresh one. Returns once that one serves.
+  func restartShim() async throws -> ShimReply
+  /// The active shim is killed. Returns once its successor serves.
+  func killShim() async throws -> ShimReply
+  /// Finds out whether the programs on disk can take over. Where they can, `replaceImage` follows once the answer has gone out.
+  func reload() async throws -> ReloadReply
+  /// The answer to an accepted reload has gone out, or its client has.
+  func replaceImage()
   /// Begins to stop and returns; the server answers, and whoever stops the process closes it (`ControlServer.close`).
   /// - Parameter forget: also drops the list of staged items.
   func stop(forget: Bool) async throws

@@ -101,6 +101,7 @@ package final class ControlServer {
     Task { @DispatchLoop in
       let answer = await dispatch.answer(route, body: body)
       if route == .stop, answer.status == 202 { isStopping = true }
+      if route == .reload, answer.status == 202 { exchange.afterwards { [dispatch] in dispatch.operations.replaceImage() } }
       exchange.deliver(answer)
       turn()
     }

@@ -1,17 +1,64 @@
 /// The control plane at a glance: `GET /api/v1/status`. Counters count from the start of the process.
 package struct ControlStatus: Sendable, Equatable, Codable {
   package struct Shim: Sendable, Equatable, Codable {
+    package enum State: String, Sendable, Codable {
+      /// Before the mount is there.
+      case starting
+      case serving
+      /// No shim serves, the next one is on its way.
+      case replacing
+      /// Given up; `reason` says why.
+      case failed
+    }
+
+    package var state: State
+    /// Of `failed`: a sentence.
+    package var reason: String?
     /// 0 while none runs.
     package var pid: Int
     /// The how-manieth shim of this mount serves it.
     package var epoch: Int
     /// Shims that died and were replaced.
     package var restarts: Int
+    /// Of the shim that would take over; nil where there is none.
+    package var standbyPid: Int?
+    /// How long nobody served when the last shim was replaced; nil before that.
+    package var lastOutageMilliseconds: Double?
 
-    package init(pid: Int, epoch: Int, restarts: Int) {
+    package init(
+      state: State, reason: String? = nil, pid: Int, epoch: Int, restarts: Int, standbyPid: Int? = nil,
+      lastOutageMilliseconds: Double? = nil
+    ) {
+      self.state = state
+      self.reason = reason
       self.pid = pid
       self.epoch = epoch
       self.restarts = restarts
+      self.standbyPid = standbyPid
+      self.lastOutageMilliseconds = lastOutageMilliseconds
+    }
+  }
+
+  /// The last time the running programs were replaced by those on disk.
+  package struct Reload: Sendable, Equatable, Codable {
+    package enum State: String, Sendable, Codable {
+      /// The control plane is new; its shims are being replaced.
+      case replacing
+      case done
+      /// `reason` says what is not new.
+      case failed
+    }
+
+    /// How many there were in this process.
+    package var count: Int
+    package var state: State
+    /// Of `failed`: a sentence.
+    package var reason: String?
+
+    package init(count: Int, state: State, reason: String? = nil) {
+      self.count = count
+      self.state = state
+      self.reason = reason
     }
   }
 
@@ -23,6 +70,8 @@ package struct ControlStatus: Sendable, Equatable, Codable {
   /// The control API's socket, absolute.
   package var socket: String
   package var uptimeSeconds: Int
+  /// Missing before the first.
+  package var reload: Reload?
   /// Staged items.
   package var staged: Int
   package var openHandles: Int
@@ -40,8 +89,9 @@ package struct ControlStatus: Sendable, Equatable, Codable {
   package var cancelled: Int64
 
   package init(
-    pid: Int, version: String = Version.current, shim: Shim, mount: String, socket: String, uptimeSeconds: Int, staged: Int = 0,
-    openHandles: Int = 0, bytesFetched: Int64 = 0, bytesServed: Int64 = 0, readsLeased: Int64 = 0, requestsForwarded: Int64 = 0,
+    pid: Int, version: String = Version.current, shim: Shim, mount: String, socket: String, uptimeSeconds: Int,
+    reload: Reload? = nil, staged: Int = 0, openHandles: Int = 0, bytesFetched: Int64 = 0, bytesServed: Int64 = 0, readsLeased: Int64 = 0,
+    requestsForwarded: Int64 = 0,
     slotsFull: Int64 = 0, cancelled: Int64 = 0
   ) {
     self.pid = pid
@@ -50,6 +100,7 @@ package struct ControlStatus: Sendable, Equatable, Codable {
     self.mount = mount
     self.socket = socket
     self.uptimeSeconds = uptimeSeconds
+    self.reload = reload
     self.staged = staged
     self.openHandles = openHandles
     self.bytesFetched = bytesFetched

@@ -31,6 +31,7 @@ final class Exchange {
   private var phase = Phase.begun
   private var body: [UInt8] = []
   private var received = 0
+  private var next: (@DispatchLoop () -> Void)?
 
   /// - Parameter target: as it came; nil for bytes that are no UTF-8.
   init(target: String?, connection: OpaquePointer?) {
@@ -80,11 +81,18 @@ final class Exchange {
     MHD_resume_connection(connection)
   }
 
+  /// What follows once the answer has gone out or the client has; at once where it is over already.
+  func afterwards(_ work: @escaping @DispatchLoop () -> Void) {
+    if case .over = phase { work() } else { next = work }
+  }
+
   /// libmicrohttpd is done with the request, whatever became of it.
   func completed() {
     phase = .over
     connection = nil
     body = []
+    next?()
+    next = nil
   }
 
   private func routed(method: String, isStopping: Bool) -> Result<Route, ControlError> {

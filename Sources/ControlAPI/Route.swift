@@ -15,6 +15,9 @@ enum Route: Equatable {
   case unstage(String)
   case unstageAll
   case trace
+  case restartShim
+  case killShim
+  case reload
   case stop
 
   /// The table: what stands at a path, and the method that does it. `nil` in the path is one segment of any text.
@@ -49,6 +52,9 @@ enum Route: Equatable {
       },
       Entry(method: "DELETE", path: ["staged", nil]) { segment, _ in .unstage(segment) },
       Entry(method: "GET", path: ["trace"]) { _, _ in .trace },
+      Entry(method: "POST", path: ["shim", "restart"]) { _, _ in .restartShim },
+      Entry(method: "POST", path: ["shim", "kill"]) { _, _ in .killShim },
+      Entry(method: "POST", path: ["reload"]) { _, _ in .reload },
       Entry(method: "POST", path: ["stop"]) { _, _ in .stop },
     ]
   }
@@ -95,6 +101,9 @@ enum Route: Equatable {
     case .unstage: "unstage"
     case .unstageAll: "unstage all"
     case .trace: "trace"
+    case .restartShim: "shim restart"
+    case .killShim: "shim kill"
+    case .reload: "reload"
     case .stop: "stop"
     }
   }

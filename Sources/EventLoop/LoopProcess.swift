@@ -1,3 +1,4 @@
+import CLinux
 import CUV
 import Glibc
 
@@ -18,19 +19,24 @@ package final class LoopProcess: LoopHandle<uv_process_t> {
     }
   }
 
+  /// The service manager's: sd_notify needs them in our own environment, and a child that has them could speak for us.
+  private static let withheld = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
+
   private let ended: (End) -> Void
 
   /// - Parameters:
-  ///   - descriptors: given to the child as 3, 4, 5 ... in this order; all else is close-on-exec. Standard input and output are
+  ///   - descriptors: given to the child as 3, 4, 5 ... in this order; all else is close-on-exec. Standard input is
   ///     /dev/null, standard error is ours.
+  ///   - output: standard output; nil: /dev/null.
   ///   - ended: called on the loop once the child was reaped.
   package init(
-    _ path: String, arguments: [String], descriptors: [Int32] = [], on loop: EventLoop, ended: @escaping (End) -> Void
+    _ path: String, arguments: [String], descriptors: [Int32] = [], output: Int32? = nil, on loop: EventLoop, ended: @escaping (End) -> Void
   ) throws(LoopError) {
     self.ended = ended
     var argv: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
     defer { for text in argv { free(text) } }
-    let inherited: [Int32?] = [nil, nil, 2] + descriptors
+    var variables = Self.environment()
+    let inherited: [Int32?] = [nil, output, 2] + descriptors
     var stdio = inherited.map { descriptor in
       var container = uv_stdio_container_t()
       if let descriptor {
@@ -44,22 +50,37 @@ package final class LoopProcess: LoopHandle<uv_process_t> {
     try super.init(on: loop) { process in
       argv.withUnsafeMutableBufferPointer { argv in
         stdio.withUnsafeMutableBufferPointer { stdio in
-          path.withCString { file in
-            var options = uv_process_options_t()
-            options.file = file
-            options.args = argv.baseAddress
-            options.flags = UInt32(UV_PROCESS_DETACHED.rawValue)
-            options.stdio_count = Int32(stdio.count)
-            options.stdio = stdio.baseAddress
-            options.exit_cb = { @Sendable process, status, signal in
-              owner(process?.pointee.data, as: LoopProcess.self)?
-                .finish(signal != 0 ? .signalled(signal) : .exited(Int32(truncatingIfNeeded: status)))
+          variables.withUnsafeMutableBufferPointer { variables in
+            path.withCString { file in
+              var options = uv_process_options_t()
+              options.file = file
+              options.args = argv.baseAddress
+              options.env = variables.baseAddress
+              options.flags = UInt32(UV_PROCESS_DETACHED.rawValue)
+              options.stdio_count = Int32(stdio.count)
+              options.stdio = stdio.baseAddress
+              options.exit_cb = { @Sendable process, status, signal in
+                owner(process?.pointee.data, as: LoopProcess.self)?
+                  .finish(signal != 0 ? .signalled(signal) : .exited(Int32(truncatingIfNeeded: status)))
+              }
+              return uv_spawn(loop.loop, process, &options)
             }
-            return uv_spawn(loop.loop, process, &options)
           }
         }
       }
     }
+  }
+
+  /// Ours less what is withheld, as pointers to our own strings.
+  private static func environment() -> [UnsafeMutablePointer<CChar>?] {
+    var variables: [UnsafeMutablePointer<CChar>?] = []
+    var variable = clinux_environment()
+    while let text = variable?.pointee {
+      let isWithheld = withheld.contains { strncmp(text, $0 + "=", $0.utf8.count + 1) == 0 }
+      if !isWithheld { variables.append(text) }
+      variable = variable?.advanced(by: 1)
+    }
+    return variables + [nil]
   }
 
   package private(set) var isRunning = true

@@ -60,6 +60,11 @@ package struct Settings: Sendable {
   package var stateFolder: String { text(.stateDir) }
   /// Where files of bytes go: `temp_dir` where it is set, whoever set it, else `cache_dir`.
   package var bytesFolder: String { optional(.tempDir) ?? text(.cacheDir) }
+  /// Where files of bytes are now, or were before `temp_dir` was set.
+  package var bytesFolders: [String] {
+    let other = text(.cacheDir)
+    return bytesFolder == other ? [other] : [bytesFolder, other]
+  }
 
   // MARK: Staging and fetching
 
@@ -80,6 +85,12 @@ package struct Settings: Sendable {
 
   /// Threads of a shim that read /dev/fuse.
   package var workers: Int { count(.workers) }
+  /// Whether a second shim waits beside the active one.
+  package var keepsStandby: Bool { flag(.standby) }
+  /// A shim that does nothing for so long with requests in its hands is taken for hung and replaced.
+  package var shimTimeout: Duration { duration(.shimTimeout) }
+  /// How long shims whose control plane is gone keep readers waiting for the next one.
+  package var orphanTimeout: Duration { duration(.orphanTimeout) }
   package var logLevel: LogLevel { LogLevel(rawValue: text(.logLevel)) ?? .info }
 
   // MARK: Window mode

@@ -18,6 +18,9 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   case maxRangesPerFile = "max_ranges_per_file"
   case maxRanges = "max_ranges"
   case workers
+  case standby
+  case shimTimeout = "shim_timeout"
+  case orphanTimeout = "orphan_timeout"
   case logLevel = "log_level"
   // Of the window mode, which this version lacks: accepted and checked, so that a configuration need not change with the version.
   case chunkSize = "chunk_size"
@@ -44,6 +47,9 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .maxRangesPerFile: .count(1...16)
     case .maxRanges: .count(1...32)
     case .workers: .count(1...16)
+    case .standby: .flag
+    case .shimTimeout: .duration(.seconds(1) ... .seconds(300))
+    case .orphanTimeout: .duration(.seconds(1) ... .seconds(86_400))
     case .logLevel: .choice(["debug", "info", "warning", "error"])
     case .chunkSize: .bytes(4096...(256 << 20))
     case .cacheSize: .bytes((64 << 10)...(1 << 40))
@@ -64,6 +70,9 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .cacheDir: "FSMVP_CACHE_DIR"
     case .tempDir: "FSMVP_TEMP_DIR"
     case .fetchMode: "FSMVP_FETCH_MODE"
+    case .standby: "FSMVP_STANDBY"
+    case .shimTimeout: "FSMVP_SHIM_TIMEOUT"
+    case .orphanTimeout: "FSMVP_ORPHAN_TIMEOUT"
     case .logLevel: "FSMVP_LOG_LEVEL"
     default: nil
     }
@@ -88,6 +97,9 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .maxRangesPerFile: .count(16)
     case .maxRanges: .count(32)
     case .workers: .count(2)
+    case .standby: .flag(true)
+    case .shimTimeout: .duration(.seconds(5))
+    case .orphanTimeout: .duration(.seconds(600))
     case .logLevel: .text("info")
     case .chunkSize: .bytes(4 << 20)
     case .cacheSize: .bytes(32 << 20)

@@ -61,6 +61,12 @@ struct APIClient {
     }
   }
 
+  /// Whether a control plane says anything within `patience`, were it that it stops.
+  func isAnswered() -> Bool {
+    if case .answered = try? outcome("GET", "/api/v1/status", body: nil, waiting: .controlPlane) { return true }
+    return false
+  }
+
   // MARK: Waiting
 
   private func outcome(_ method: String, _ target: String, body: [UInt8]?, waiting: Waiting) throws(CommandFailure) -> APITransfer.Outcome {

@@ -15,6 +15,10 @@ enum Command: Equatable {
     case all
   }
 
+  enum ShimOrder: String, Equatable, CaseIterable {
+    case restart, kill
+  }
+
   case run(RunArguments)
   case jobs(JobsQuery)
   case stage(file: String, recipient: String, isJSON: Bool)
@@ -22,9 +26,12 @@ enum Command: Equatable {
   case unstage(Unstaged, isJSON: Bool)
   case status(isJSON: Bool)
   case trace(isJSON: Bool)
+  case shim(ShimOrder, isJSON: Bool)
+  case reload(isJSON: Bool)
   case stop(forget: Bool)
+  case clearOrphans(isJSON: Bool)
   case config(isJSON: Bool)
-  case version
+  case version(isABI: Bool)
   case help(Verb?)
 }
 
@@ -89,9 +96,25 @@ extension Command {
       }
     case .status: self = .status(isJSON: isJSON)
     case .trace: self = .trace(isJSON: isJSON)
+    case .shim:
+      let word = arguments.positionals[0]
+      guard let order = ShimOrder(rawValue: word) else {
+        throw Self.unknown(word, behind: .shim, among: ShimOrder.allCases.map(\.rawValue))
+      }
+      self = .shim(order, isJSON: isJSON)
+    case .reload: self = .reload(isJSON: isJSON)
     case .stop: self = .stop(forget: arguments.switches.contains("forget"))
+    case .cache:
+      let word = arguments.positionals[0]
+      guard word == "clear" else { throw Self.unknown(word, behind: .cache, among: ["clear"]) }
+      guard arguments.switches.contains("orphans") else {
+        throw CommandFailure(
+          .usage,
+          "say what to clear: `fsmvp cache clear --orphans`; the bytes of staged items go with `fsmvp unstage`, all with `fsmvp stop`")
+      }
+      self = .clearOrphans(isJSON: isJSON)
     case .config: self = .config(isJSON: isJSON)
-    case .version: self = .version
+    case .version: self = .version(isABI: arguments.switches.contains("abi"))
     case .help:
       guard let word = arguments.positionals.first else {
         self = .help(nil)
@@ -100,6 +123,13 @@ extension Command {
       guard let verb = Verb(rawValue: word) else { throw Arguments.unknown(verb: word) }
       self = .help(verb)
     }
+  }
+
+  /// The refusal of a second word that a verb does not know.
+  private static func unknown(_ word: String, behind verb: Verb, among words: [String]) -> CommandFailure {
+    let nearest = Spelling.nearest(to: word, among: words)
+    let hint = nearest.map { "did you mean `fsmvp \(verb.rawValue) \($0)`?" } ?? Help.usage(verb)
+    return CommandFailure(.usage, "`fsmvp \(verb.rawValue)` does not know “\(word)”; \(hint)")
   }
 
   private static func number(

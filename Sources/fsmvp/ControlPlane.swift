@@ -12,27 +12,35 @@ import Transfer
 /// The running control plane: puts the modules together, stops them in order. Owns nothing of their state.
 @DispatchLoop
 final class ControlPlane {
-  private let service: Service
-  private let folders: Folders
+  let service: Service
+  let folders: Folders
   private let started = SystemClock().now()
   /// The control API's, absolute.
   private var socket: String { ControlSocket.path(runtimeFolder: folders.runtime) }
   private var mediaHub: MediaHubClient?
-  private var volume: StagedVolume?
-  private var host: ShimHost?
+  private(set) var volume: StagedVolume?
+  private(set) var host: ShimHost?
   private var server: ControlServer?
   private var signals: [LoopSignal] = []
-  private var stopping: StopReason?
+  private(set) var stopping: StopReason?
+  let notifier = ServiceNotifier()
+  let reloads: Int
+  var reload: ControlStatus.Reload?
+  /// From an accepted reload until the exec, or until it is known that there is none.
+  var isReloading = false
 
   /// Why it ends: the exit code, and whether the list of staged items goes too.
-  private struct StopReason {
+  struct StopReason {
     var code: ExitCode
     var forget: Bool
   }
 
-  init(service: Service, folders: Folders) {
+  /// - Parameter reloads: how many images there were before in this process.
+  init(service: Service, folders: Folders, reloads: Int) {
     self.service = service
     self.folders = folders
+    self.reloads = reloads
+    if reloads > 0 { reload = ControlStatus.Reload(count: reloads, state: .replacing) }
   }
 
   // MARK: Start
@@ -42,6 +50,7 @@ final class ControlPlane {
     let settings = service.settings
     // A signal during the start ends it as an order does later.
     takeSignals()
+    notifier.start { [weak self] in self?.serviceStatus }
     let (mediaHub, budget) = await Self.transfer(service)
     self.mediaHub = mediaHub
     do {
@@ -54,9 +63,12 @@ final class ControlPlane {
         options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor))
       self.volume = volume
       var mountOptions = ShimHost.Options(
-        mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Self.shimPath,
+        mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Image.shimPath,
         roots: [folders.bytesDescriptor], volumeID: StableHash(folders.state).value)
       mountOptions.workers = settings.workers
+      mountOptions.standby = settings.keepsStandby
+      mountOptions.shimTimeout = settings.shimTimeout
+      mountOptions.orphanTimeout = settings.orphanTimeout
       let host = ShimHost(options: mountOptions, volume: volume)
       self.host = host
       host.onShimEnd = { [weak self] cause in self?.shimEnded(cause) }
@@ -70,6 +82,7 @@ final class ControlPlane {
     }
     guard stopping == nil else { return await finish() }
     sayReady()
+    if reload != nil { await replaceShims() }
   }
 
   /// The transfer loop's part of the house.
@@ -90,14 +103,6 @@ final class ControlPlane {
     return (mediaHub, FetchBudget(client: http, options: limits))
   }
 
-  /// Beside this program, whatever link it was called by.
-  private static var shimPath: String {
-    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-    let own = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/fsmvp-shim"
-  }
-
   private static func sentence(_ error: any Error) -> String {
     switch error {
     case let error as ShimHostError: error.description
@@ -109,15 +114,22 @@ final class ControlPlane {
 
   private func sayReady() {
     guard let host else { return }
+    notifier.ready()
+    Log.info("ready", ["mount": host.mountpoint, "pid": getpid(), "reloads": reloads])
+    // Once a process: whoever waited for the line has it, and may be gone.
+    guard reloads == 0 else { return }
     Terminal.standardOutput.write("ready mount=\(host.mountpoint) socket=\(socket)\n")
-    Log.info("ready", ["mount": host.mountpoint, "pid": getpid()])
     if service.simulator != nil { Demo.sayWhatToType(mount: host.mountpoint) }
   }
 
   // MARK: Stop
 
   private func takeSignals() {
-    for number in [SIGINT, SIGTERM] {
+    // SIGHUP is a terminal that closes, unless `nohup` said otherwise.
+    var hangup = sigaction()
+    sigaction(SIGHUP, nil, &hangup)
+    let isImmune = unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+    for number in [SIGINT, SIGTERM] + (isImmune ? [] : [SIGHUP]) {
       if let signal = try? LoopSignal(
         number, on: .dispatch, arrived: { [weak self] in DispatchLoop.assumeIsolated { self?.interrupted() } })
       {
@@ -145,6 +157,7 @@ final class ControlPlane {
   private func begin(_ reason: StopReason) {
     guard stopping == nil else { return }
     stopping = reason
+    notifier.stopping()
     Log.info("stopping")
     // Before it is ready, `run` finds the reason and ends.
     if server != nil { Task { @DispatchLoop in await finish() } }
@@ -176,10 +189,10 @@ extension ControlPlane: ControlOperations {
     let items = volume?.items() ?? []
     var status = ControlStatus(
       pid: Int(getpid()),
-      shim: ControlStatus.Shim(
-        pid: Int(figures?.pid ?? 0), epoch: Int(clamping: figures?.epoch ?? 0), restarts: figures?.restarts ?? 0),
+      shim: ControlStatus.Shim(figures),
       mount: host?.mountpoint ?? service.settings.mountpoint, socket: socket,
       uptimeSeconds: Int((SystemClock().now() - started).seconds))
+    status.reload = reload
     status.staged = items.count
     status.openHandles = figures?.openHandles ?? 0
     status.bytesFetched = items.reduce(0) { $0 + $1.bytesFetched }

@@ -12,6 +12,8 @@ struct Folders {
   let state: String
   /// `<cache>/<instance id>`, for files of bytes.
   let bytes: String
+  /// Of the file `lock` in the runtime folder, whose flock is ours as long as it is open.
+  let lock: Int32
   /// Of `bytes`; handed to the shim as a cache root. Its flock says that the files have an owner; control plane and shims share it.
   let bytesDescriptor: Int32
   /// The shims of a control plane that died here, which hold those files.
@@ -19,8 +21,9 @@ struct Folders {
 
   /// - Parameters:
   ///   - service: tells services apart; the API base, or "demo".
+  ///   - handover: of the image before this one, which held the lock.
   /// - Throws: one sentence: which folder, what is wrong with it, which setting names it.
-  init(runtime: String, state: String, cache: String, service: String) throws(StartError) {
+  init(runtime: String, state: String, cache: String, service: String, handover: Handover?) throws(StartError) {
     try Self.refuseFuse(state, "state_dir")
     try Self.refuseFuse(cache, "cache_dir or temp_dir")
     // The longest name we put there.
@@ -31,7 +34,7 @@ struct Folders {
     self.runtime = runtime
     try Self.make(runtime, "runtime_dir")
     try Self.refuseOpen(runtime, "runtime_dir")
-    try Self.lock(runtime)
+    lock = try Self.lock(runtime, handover)
     do throws(ShimHostError) { survivor = try Survivor.find(in: runtime).get() } catch { throw StartError(error.description) }
     try Self.make(state, "state_dir")
     instance = try Self.instance(in: state)
@@ -89,8 +92,9 @@ struct Folders {
   }
 
   /// Never unlocked: the lock ends with the process.
-  private static func lock(_ runtime: String) throws(StartError) {
+  private static func lock(_ runtime: String, _ handover: Handover?) throws(StartError) -> Int32 {
     let path = "\(runtime)/lock"
+    if let lock = handover?.takeLock(at: path) { return lock }
     let descriptor = clinux_open(path, O_RDWR | O_CREAT, 0o600)
     guard descriptor >= 0 else { throw StartError("the lock \(path) cannot be made: \(Errno.current)") }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
@@ -98,19 +102,18 @@ struct Folders {
       let count = pread(descriptor, &text, text.count, 0)
       let pid = String(decoding: text.prefix(max(0, count)), as: UTF8.self).filter(\.isNumber)
       close(descriptor)
-      throw StartError(
-        "a control plane runs already on \(runtime) (pid \(pid.isEmpty ? "unknown" : pid)); use it, end it with `fsmvp stop`, "
-          + "or set FSMVP_RUNTIME_DIR, FSMVP_STATE_DIR and FSMVP_MOUNTPOINT for a second one")
+      throw StartError(LockHolder(pid: Int32(pid), runtime: runtime).sentence)
     }
     ftruncate(descriptor, 0)
     let pid = Array("\(getpid())\n".utf8)
     pwrite(descriptor, pid, pid.count, 0)
+    return descriptor
   }
 
   /// The instance's id: 16 hex digits, made once a state folder.
   private static func instance(in state: String) throws(StartError) -> String {
     let path = "\(state)/instance"
-    if let known = read(path) { return known }
+    if let known = knownInstance(in: state) { return known }
     let id = StableHash.hex(String(UInt64.random(in: .min ... .max)))
     let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     guard descriptor >= 0 else { throw StartError("\(path) cannot be written: \(Errno.current)") }
@@ -120,8 +123,9 @@ struct Folders {
     return id
   }
 
-  private static func read(_ path: String) -> String? {
-    let descriptor = clinux_open(path, O_RDONLY, 0)
+  /// Nil where none was made yet.
+  static func knownInstance(in state: String) -> String? {
+    let descriptor = clinux_open("\(state)/instance", O_RDONLY, 0)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var text = [UInt8](repeating: 0, count: 16)

@@ -39,7 +39,7 @@ enum Help {
       words.append("\(syntax.positionals)|--all [--json]")
     } else {
       if !syntax.positionals.isEmpty { words.append(syntax.positionals) }
-      words += syntax.flags.map { verb == .stage && $0.name == "recipient" ? spelled($0) : "[\(spelled($0))]" }
+      words += syntax.flags.map { $0.isRequired ? spelled($0) : "[\(spelled($0))]" }
     }
     return words.joined(separator: " ")
   }

@@ -1,4 +1,5 @@
 import Glibc
+import Wire
 
 /// The executable: reads the command line, runs the verb, turns its failure into a sentence and an exit code.
 enum Program {
@@ -29,7 +30,8 @@ enum Program {
     let output = Terminal.standardOutput
     switch invocation.command {
     case .help(let verb): try output.print(Help.text(verb))
-    case .version: try output.print("fsmvp \(APIClient.version)\n")
+    case .version(isABI: false): try output.print("fsmvp \(APIClient.version)\n")
+    case .version(isABI: true): try output.print("\(WireProtocol.abi)\n")
     case .run(let arguments): return Run.main(arguments)
     case .config(let isJSON): try ConfigVerb.run(config: invocation.config, isJSON: isJSON, output: output)
     case .jobs(let query): try JobsVerb.run(query, client: try client(invocation), output: output)
@@ -40,6 +42,9 @@ enum Program {
       try UnstageVerb.run(what, isJSON: isJSON, client: try client(invocation), output: output)
     case .status(let isJSON): try StatusVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
     case .trace(let isJSON): try TraceVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
+    case .shim(let order, let isJSON): try ShimVerb.run(order, isJSON: isJSON, client: try client(invocation), output: output)
+    case .reload(let isJSON): try ReloadVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
+    case .clearOrphans(let isJSON): try CacheVerb.run(config: invocation.config, isJSON: isJSON, output: output)
     case .stop(let forget): try StopVerb.run(forget: forget, client: try client(invocation), output: output)
     }
     return ExitCode.done.rawValue

@@ -24,15 +24,19 @@ enum Run {
   static func main(_ arguments: RunArguments) -> Int32 {
     clinux_few_arenas()
     signal(SIGPIPE, SIG_IGN)
+    // While the program still has its name.
+    _ = Image.path
+    let handover = Handover.take()
     do throws(StartError) {
       let service = try Service(arguments)
       let folders = try Folders(
         runtime: service.settings.runtimeFolder, state: service.settings.stateFolder, cache: service.settings.bytesFolder,
-        service: service.simulator == nil ? service.apiBase : "demo")
+        service: service.simulator == nil ? service.apiBase : "demo",
+        handover: handover)
       EventLoop.start()
       Task { @DispatchLoop in
         do throws(StartError) {
-          try await ControlPlane(service: service, folders: folders).run()
+          try await ControlPlane(service: service, folders: folders, reloads: handover?.reloads ?? 0).run()
         } catch {
           end(error)
         }
@@ -59,22 +63,41 @@ struct Service {
   let apiBase: String
   let clientID: String
   let clientSecret: Redacted<String>
+  /// What the settings were made from, as it came; a reload looks at them again.
+  let arguments: RunArguments
+  /// The variable as it came, for the next image.
+  let secretInEnvironment: Redacted<String>?
 
-  private static func load(_ flags: [String: String], _ config: String?) throws(StartError) -> Settings {
+  static let secretVariable = "FSMVP_CLIENT_SECRET"
+
+  private static func load(_ arguments: RunArguments) throws(SettingsError) -> Settings {
+    var flags: [String: String] = [:]
+    if let mountpoint = arguments.mountpoint { flags["mountpoint"] = mountpoint }
+    return try Settings.load(.process(flags: flags, configFlag: arguments.config))
+  }
+
+  /// What is wrong with the configuration as it is now, for the next image; nil: nothing.
+  func faultInConfiguration() -> String? {
     do throws(SettingsError) {
-      return try Settings.load(.process(flags: flags, configFlag: config))
+      _ = try Self.load(arguments)
+      return nil
     } catch {
-      throw StartError(error.sentence, code: .usage)
+      return error.sentence
     }
   }
 
   init(_ arguments: RunArguments) throws(StartError) {
-    var flags: [String: String] = [:]
-    if let mountpoint = arguments.mountpoint { flags["mountpoint"] = mountpoint }
-    let settings = try Self.load(flags, arguments.config)
+    let settings: Settings
+    do throws(SettingsError) {
+      settings = try Self.load(arguments)
+    } catch {
+      throw StartError(error.sentence, code: .usage)
+    }
     self.settings = settings
+    self.arguments = arguments
     // The settings have it, and no child is to inherit it.
-    unsetenv("FSMVP_CLIENT_SECRET")
+    secretInEnvironment = getenv(Self.secretVariable).map { Redacted(String(cString: $0)) }
+    unsetenv(Self.secretVariable)
     Log.level = Log.Level.allCases.first { $0.name == settings.logLevel.rawValue } ?? .info
     for warning in settings.warnings { Log.warning("settings", ["note": warning]) }
     guard arguments.isDemo || (arguments.isDemoWithoutCredentials && !settings.hasCredentials) else {

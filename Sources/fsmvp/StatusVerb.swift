@@ -10,10 +10,12 @@ enum StatusVerb {
   }
 
   static func text(_ status: ControlStatus) -> String {
-    let shim = status.shim.pid == 0 ? "none" : "pid \(status.shim.pid)"
+    let shim = status.shim
     let rows: [(String, String)] = [
-      ("control plane", "pid \(status.pid), version \(status.version), up \(time(status.uptimeSeconds))"),
-      ("shim", "\(shim), epoch \(status.shim.epoch), \(count(status.shim.restarts, "restart"))"),
+      ("control plane", "pid \(status.pid), version \(status.version), up \(time(status.uptimeSeconds))" + reload(status.reload)),
+      ("shim", state(shim) + (shim.pid == 0 ? "" : ", pid \(shim.pid)") + ", epoch \(shim.epoch), \(count(shim.restarts, "restart"))"),
+      ("standby", shim.standbyPid.map { "pid \($0)" } ?? "none"),
+      ("last outage", ShimVerb.outage(shim.lastOutageMilliseconds) ?? "none"),
       ("mount", status.mount),
       ("socket", status.socket),
       ("staged", "\(count(status.staged, "item")), \(count(status.openHandles, "open handle"))"),
@@ -24,6 +26,19 @@ enum StatusVerb {
     ]
     let width = rows.map(\.0.count).max() ?? 0
     return rows.map { $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + DisplayText.printable($0.1) + "\n" }.joined()
+  }
+
+  private static func state(_ shim: ControlStatus.Shim) -> String {
+    shim.state == .failed ? "failed (\(shim.reason ?? "it is not known why"))" : shim.state.rawValue
+  }
+
+  private static func reload(_ reload: ControlStatus.Reload?) -> String {
+    guard let reload else { return "" }
+    return switch reload.state {
+    case .done: ", \(count(reload.count, "reload"))"
+    case .replacing: ", reloading"
+    case .failed: ", reload failed (\(reload.reason ?? "it is not known why"))"
+    }
   }
 
   private static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }

@@ -1,6 +1,6 @@
 /// The verbs of the command line, in the order of the help.
 enum Verb: String, CaseIterable, Sendable {
-  case run, jobs, stage, staged, unstage, status, trace, stop, config, version, help
+  case run, jobs, stage, staged, unstage, status, trace, shim, reload, stop, cache, config, version, help
 }
 
 /// A flag as parser and help know it.
@@ -12,6 +12,7 @@ struct FlagSyntax: Sendable {
   var summary: String
   /// What stands where the flag is left out, for the help.
   var fallback: String?
+  var isRequired = false
 }
 
 /// What a verb takes and what its help says: the one table behind both.
@@ -52,7 +53,8 @@ extension Verb {
         ],
         details: [
           "Prints one line `ready mount=PATH socket=PATH` on standard output when the mount is usable; the log goes to standard error.",
-          "SIGINT or SIGTERM unmounts, removes the temporary files and ends with code 0; a second signal detaches the mount and ends at once.",
+          "SIGINT, SIGTERM or SIGHUP unmounts, removes the temporary files and ends with code 0; a second signal detaches the mount and ends at once.",
+          "When it dies otherwise, its shims keep the mount: the next `fsmvp run` takes them over, and uploads go on.",
         ],
         examples: ["fsmvp run --demo", "fsmvp run --config ~/mediahub.toml --mountpoint ~/Videos"])
     case .jobs:
@@ -70,7 +72,7 @@ extension Verb {
         summary: "Stage a file for a recipient and print its path on the mount",
         positionals: "FILE_ID", arity: 1...1,
         flags: [
-          FlagSyntax(name: "recipient", value: "TAG", summary: "who the file is for; required"),
+          FlagSyntax(name: "recipient", value: "TAG", summary: "who the file is for; required", isRequired: true),
           FlagSyntax(name: "json", summary: "print the staged item as JSON, for programs", fallback: "the path alone"),
         ],
         details: [
@@ -101,6 +103,26 @@ extension Verb {
       VerbSyntax(
         summary: "Show how long requests of the kernel took, by operation and segment",
         flags: [VerbSyntax.json(#"{"ops":[{"op","segments":[...]}]}"#)])
+    case .shim:
+      VerbSyntax(
+        summary: "Replace the shim that serves the mount, without harm to open files",
+        positionals: "restart|kill", arity: 1...1,
+        flags: [VerbSyntax.json(#"{"epoch","pid","outageMilliseconds"}"#)],
+        details: [
+          "restart: the shim finishes what it has in hand and hands over to a fresh one.",
+          "kill: the rude one, for trying it out: SIGKILL, and the standby takes over.",
+          "Either returns when the successor serves, and prints its epoch, its pid and how long nobody served.",
+        ],
+        examples: ["fsmvp shim restart", "fsmvp shim kill"])
+    case .reload:
+      VerbSyntax(
+        summary: "Replace the running programs by those on disk: the upgrade, during which uploads go on",
+        flags: [VerbSyntax.json(#"{"pid","version","reload":{...},"shim":{...}}"#)],
+        details: [
+          "The control plane executes its program anew, with the same pid, command line and environment, adopts its shims and replaces them in turn.",
+          "Refused, with nothing harmed, where the programs on disk do not run or speak another protocol than the running ones.",
+          "Returns when everything is new, or after 30 s with code 1.",
+        ])
     case .stop:
       VerbSyntax(
         summary: "Stop the control plane: unmount, delete the fetched bytes",
@@ -108,11 +130,27 @@ extension Verb {
           FlagSyntax(name: "forget", summary: "also drop the list of staged items", fallback: "the list is kept for the next start")
         ],
         details: ["Returns when the control plane has ended."])
+    case .cache:
+      VerbSyntax(
+        summary: "Delete fetched bytes that no instance owns any more",
+        positionals: "clear", arity: 1...1,
+        flags: [
+          FlagSyntax(
+            name: "orphans", summary: "the bytes of instances other than this one of which no process lives; required", isRequired: true),
+          VerbSyntax.json(#"{"folders":[{"path","files","bytes"}],"bytes"}"#),
+        ],
+        details: [
+          "Looks into `cache_dir` and `temp_dir` of the settings; needs no control plane. What somebody uses, or what is not ours, is not touched."
+        ],
+        examples: ["fsmvp cache clear --orphans"])
     case .config:
       VerbSyntax(
         summary: "Print every setting, its value and where it came from",
         flags: [VerbSyntax.json("an array of settings")])
-    case .version: VerbSyntax(summary: "Print the version")
+    case .version:
+      VerbSyntax(
+        summary: "Print the version",
+        flags: [FlagSyntax(name: "abi", summary: "print the number of the protocol between the two programs instead")])
     case .help: VerbSyntax(summary: "Print help, of a verb where one is given", positionals: "[VERB]", arity: 0...1)
     }
   }

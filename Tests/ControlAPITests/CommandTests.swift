@@ -3,6 +3,7 @@ import Core
 import EventLoop
 import Glibc
 import MediaHub
+import ShimHost
 import Staging
 import Support
 import Synchronization
@@ -107,6 +108,7 @@ struct CommandTests {
     for folder in ["/nonexistent", "/tmp"] {
       for arguments in [
         ["status"], ["jobs", "--json"], ["staged"], ["stage", "f", "--recipient", "a"], ["unstage", "--all"], ["trace"], ["stop"],
+        ["shim", "kill"], ["reload"],
       ] {
         let result = Child.run(Self.executable, arguments, environment: ["FSMVP_RUNTIME_DIR": folder, "HOME": "/nonexistent"])
         #expect(result.code == 3, "\(arguments) \(result.errors)")
@@ -196,6 +198,57 @@ struct CommandTests {
       try StopVerb.waitForEnd(of: Int(pid))
       #expect(throws: CommandFailure.self) { try StopVerb.waitForEnd(of: Int(getpid()), patience: .milliseconds(50)) }
     }
+  }
+
+  @Test("an order about the shim prints who serves now, in a line or as JSON")
+  func shim() async throws {
+    try await withServer { harness in
+      #expect(fsmvp(harness, "shim", "restart").output == "epoch 4, pid 43, outage 1.2 ms\n")
+      #expect(fsmvp(harness, "shim", "restart", "--json").output == #"{"epoch":4,"outageMilliseconds":1.234,"pid":43}"# + "\n")
+      #expect(fsmvp(harness, "shim", "kill").output == "epoch 5, pid 44, outage unknown\n")
+      #expect(await harness.operations.asked == ["shim restart", "shim restart", "shim kill"])
+      await harness.operations.set { $0.thrown = ShimHostError.notMounted("/m") }
+      let failed = fsmvp(harness, "shim", "kill")
+      #expect(failed.code == 1)
+      #expect(failed.errors.contains("/proc/self/mountinfo"))
+    }
+  }
+
+  @Test("reload returns when everything is new, or says what is not")
+  func reload() async throws {
+    try await withServer { harness in
+      await harness.operations.set { $0.next = ControlStatus.Reload(count: 1, state: .done) }
+      let done = fsmvp(harness, "reload")
+      #expect(done.code == 0)
+      #expect(done.output == "reloaded: control plane pid 41, version 9.9.9; shim pid 42, epoch 3\n")
+      await harness.operations.set { $0.next = ControlStatus.Reload(count: 1, state: .failed, reason: "no shim starts") }
+      let failed = fsmvp(harness, "reload", "--json")
+      #expect(failed.code == 1)
+      #expect(failed.output == "")
+      #expect(failed.errors == "fsmvp: no shim starts\n")
+    }
+  }
+
+  @Test(
+    "a status tells how a reload stands",
+    arguments: [
+      (nil, .underWay), (ControlStatus.Reload(count: 1, state: .done), .underWay),
+      (ControlStatus.Reload(count: 2, state: .replacing), .underWay),
+      (ControlStatus.Reload(count: 2, state: .done), .done), (ControlStatus.Reload(count: 3, state: .done), .done),
+      (ControlStatus.Reload(count: 2, state: .failed, reason: "x"), .failed("x")),
+    ] as [(ControlStatus.Reload?, ReloadVerb.Progress)])
+  func progress(reload: ControlStatus.Reload?, progress: ReloadVerb.Progress) {
+    var status = ControlStatus.example
+    status.reload = reload
+    #expect(ReloadVerb.Progress(status, of: ReloadReply(pid: 41, count: 2)) == progress)
+  }
+
+  @Test("version --abi prints a number alone")
+  func abi() {
+    let result = Child.run(Self.executable, ["version", "--abi"])
+    #expect(result.code == 0)
+    #expect(UInt32(result.output.dropLast()) != nil)
+    #expect(result.output.last == "\n")
   }
 
   @Test("help and version go to standard output, with and without a verb")

@@ -14,8 +14,8 @@ struct ControlJSONTests {
     #expect(
       try json(ControlStatus.example)
         == #"{"bytesFetched":1073741824,"bytesServed":5,"cancelled":9,"mount":"/mnt/x","openHandles":2,"pid":41,"readsLeased":6,"#
-        + #""requestsForwarded":7,"shim":{"epoch":3,"pid":42,"restarts":2},"slotsFull":8,"socket":"/run/x/api.sock","staged":1,"#
-        + #""uptimeSeconds":3725,"version":"9.9.9"}"#)
+        + #""requestsForwarded":7,"shim":{"epoch":3,"lastOutageMilliseconds":1.26,"pid":42,"restarts":2,"standbyPid":43,"#
+        + #""state":"serving"},"slotsFull":8,"socket":"/run/x/api.sock","staged":1,"uptimeSeconds":3725,"version":"9.9.9"}"#)
   }
 
   @Test("a page of jobs")

@@ -32,6 +32,8 @@ struct ControlServerTests {
         ("DELETE", "/api/v1/staged?path=/mnt/x/Staged/i1/video.mp4", nil, 200),
         ("DELETE", "/api/v1/staged", nil, 200),
         ("GET", "/api/v1/trace", nil, 200),
+        ("POST", "/api/v1/shim/restart", nil, 200),
+        ("POST", "/api/v1/shim/kill", nil, 200),
         ("POST", "/api/v1/stop", #"{"forget":true}"#, 202),
       ]
       for (method, target, body, status) in requests {
@@ -42,9 +44,38 @@ struct ControlServerTests {
       #expect(
         await harness.operations.asked == [
           "status", "jobs a b 5 6", "staged", "stage f for a/b & ü", "unstage i1", "unstage /mnt/x/Staged/i1/video.mp4", "unstage all",
-          "trace",
+          "trace", "shim restart", "shim kill",
           "stop true",
         ])
+    }
+  }
+
+  @Test("an image is replaced after the answer to the reload has gone out, and not where the reload was refused")
+  func reload() async throws {
+    try await withServer { harness in
+      await harness.operations.set { $0.thrown = ControlError(.failed, "another protocol") }
+      let refused = try #require(RawClient.ask(harness.socket, "POST", "/api/v1/reload"))
+      #expect(refused.status == 500)
+      #expect(refused.body.contains("another protocol"))
+      await harness.operations.set { $0.thrown = nil }
+      let accepted = try #require(RawClient.ask(harness.socket, "POST", "/api/v1/reload"))
+      #expect(accepted.status == 202)
+      #expect(RawClient.ask(harness.socket, "GET", "/api/v1/status")?.status == 200)
+      #expect(await harness.operations.asked == ["reload", "reload", "replace image", "status"])
+    }
+  }
+
+  @Test("a client that leaves before its answer does not hold up the reload")
+  func hastyReload() async throws {
+    try await withServer { harness in
+      await harness.operations.set { $0.held = "reload" }
+      do {
+        let client = try #require(RawClient(harness.socket))
+        client.send("POST /api/v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        await harness.operations.held(1)
+      }
+      await harness.operations.release()
+      await harness.operations.imageReplaced()
     }
   }
 

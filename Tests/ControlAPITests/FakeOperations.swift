@@ -1,4 +1,5 @@
 import Core
+import Glibc
 import MediaHub
 import Staging
 
@@ -66,7 +67,7 @@ final class FakeOperations: ControlOperations {
 
   func status() async throws -> ControlStatus {
     try await enter("status")
-    return .example
+    return shown
   }
 
   func jobs(search: String?, start: Int, limit: Int) async throws -> MediaHubPage {
@@ -102,12 +103,48 @@ final class FakeOperations: ControlOperations {
     return .example
   }
 
+  func restartShim() async throws -> ShimReply {
+    try await enter("shim restart")
+    return ShimReply(epoch: 4, pid: 43, outageMilliseconds: 1.234)
+  }
+
+  func killShim() async throws -> ShimReply {
+    try await enter("shim kill")
+    return ShimReply(epoch: 5, pid: 44, outageMilliseconds: nil)
+  }
+
+  func reload() async throws -> ReloadReply {
+    try await enter("reload")
+    return ReloadReply(pid: Int(getpid()), count: 1)
+  }
+
+  /// What a real one does by executing itself.
+  var next: ControlStatus.Reload?
+  var shown = ControlStatus.example
+
+  func replaceImage() {
+    asked.append("replace image")
+    shown.reload = next
+    for continuation in replacing { continuation.resume() }
+    replacing = []
+  }
+
+  private var replacing: [CheckedContinuation<Void, Never>] = []
+
+  /// Comes back once the image was to be replaced.
+  func imageReplaced() async {
+    guard !asked.contains("replace image") else { return }
+    await withCheckedContinuation { replacing.append($0) }
+  }
+
   func stop(forget: Bool) async throws { try await enter("stop \(forget)") }
 }
 
 extension ControlStatus {
   static let example = ControlStatus(
-    pid: 41, version: "9.9.9", shim: Shim(pid: 42, epoch: 3, restarts: 2), mount: "/mnt/x", socket: "/run/x/api.sock", uptimeSeconds: 3725,
+    pid: 41, version: "9.9.9",
+    shim: Shim(state: .serving, pid: 42, epoch: 3, restarts: 2, standbyPid: 43, lastOutageMilliseconds: 1.26), mount: "/mnt/x",
+    socket: "/run/x/api.sock", uptimeSeconds: 3725,
     staged: 1, openHandles: 2, bytesFetched: 1 << 30, bytesServed: 5, readsLeased: 6, requestsForwarded: 7, slotsFull: 8, cancelled: 9)
 }
 

@@ -19,6 +19,9 @@ struct RouteTests {
       ("DELETE", "/api/v1/staged/..", .unstage("..")),
       ("DELETE", "/api/v1/staged?path=/mnt/a%26b", .unstage("/mnt/a&b")),
       ("GET", "/api/v1/trace", .trace),
+      ("POST", "/api/v1/shim/restart", .restartShim),
+      ("POST", "/api/v1/shim/kill", .killShim),
+      ("POST", "/api/v1/reload", .reload),
       ("POST", "/api/v1/stop", .stop),
     ] as [(String, String, Route)])
   func matches(method: String, target: String, route: Route) throws {
@@ -40,6 +43,10 @@ struct RouteTests {
       ("GET", "", .invalid),
       ("GET", "*", .invalid),
       ("POST", "/api/v1/status", .methodNotAllowed),
+      ("GET", "/api/v1/shim/kill", .methodNotAllowed),
+      ("GET", "/api/v1/reload", .methodNotAllowed),
+      ("POST", "/api/v1/shim", .noSuchRoute),
+      ("POST", "/api/v1/shim/kill?pid=1", .invalid),
       ("PUT", "/api/v1/staged", .methodNotAllowed),
       ("GET", "/api/v1/staged/3f2a", .methodNotAllowed),
       ("get", "/api/v1/status", .methodNotAllowed),

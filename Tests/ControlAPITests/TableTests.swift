@@ -125,7 +125,9 @@ struct TableTests {
     #expect(
       StatusVerb.text(.example) == """
         control plane    pid 41, version 9.9.9, up 1 h 2 min
-        shim             pid 42, epoch 3, 2 restarts
+        shim             serving, pid 42, epoch 3, 2 restarts
+        standby          pid 43
+        last outage      1.3 ms
         mount            /mnt/x
         socket           /run/x/api.sock
         staged           1 item, 2 open handles
@@ -135,6 +137,61 @@ struct TableTests {
         requests         7 forwarded, 9 cancelled, 8 without a free slot
 
         """)
+  }
+
+  @Test("a status says where no shim serves, and why")
+  func troubledStatus() {
+    var status = ControlStatus.example
+    status.shim = ControlStatus.Shim(state: .failed, reason: "3 shims\ndied", pid: 0, epoch: 3, restarts: 2)
+    status.reload = ControlStatus.Reload(count: 2, state: .done)
+    let lines = StatusVerb.text(status).split(separator: "\n").map(String.init)
+    #expect(lines[0].hasSuffix(", up 1 h 2 min, 2 reloads"))
+    #expect(
+      lines[1...3] == [
+        "shim             failed (3 shims\u{fffd}died), epoch 3, 2 restarts", "standby          none", "last outage      none",
+      ])
+    status.shim.state = .replacing
+    status.reload = ControlStatus.Reload(count: 1, state: .failed, reason: "no memory")
+    #expect(StatusVerb.text(status).contains("shim             replacing, epoch 3"))
+    #expect(StatusVerb.text(status).contains("reload failed (no memory)"))
+  }
+
+  @Test("a status keeps the keys that programs know, and leaves out what is not there")
+  func statusJSON() throws {
+    var status = ControlStatus.example
+    let whole = String(decoding: try ControlJSON.encode(status), as: UTF8.self)
+    #expect(
+      whole.contains(#""shim":{"epoch":3,"lastOutageMilliseconds":1.26,"pid":42,"restarts":2,"standbyPid":43,"state":"serving"}"#))
+    #expect(!whole.contains("reload"))
+    status.shim.standbyPid = nil
+    status.reload = ControlStatus.Reload(count: 1, state: .replacing)
+    let other = String(decoding: try ControlJSON.encode(status), as: UTF8.self)
+    #expect(!other.contains("standbyPid"))
+    #expect(other.contains(#""reload":{"count":1,"state":"replacing"}"#))
+  }
+
+  @Test("who serves after an order, in a line")
+  func shim() {
+    #expect(ShimVerb.text(ShimReply(epoch: 4, pid: 43, outageMilliseconds: 12.345)) == "epoch 4, pid 43, outage 12.3 ms")
+    #expect(ShimVerb.text(ShimReply(epoch: 4, pid: 43, outageMilliseconds: nil)) == "epoch 4, pid 43, outage unknown")
+    #expect(ShimVerb.outage(.nan) == nil)
+    #expect(ShimVerb.outage(1e300) == nil)
+  }
+
+  @Test("cleared folders")
+  func cleared() {
+    let folders = [
+      OrphanFolder(path: "/c/0123456789abcdef", files: 1, bytes: 4096, isRemoved: true),
+      OrphanFolder(path: "/c/f\n", files: 2, bytes: 0, isRemoved: false),
+    ]
+    #expect(
+      CacheVerb.text(CacheVerb.Report(folders: folders, bytes: 4096)) == """
+        cleared /c/0123456789abcdef: 1 file, 4 KiB
+        cleared /c/f\u{fffd}: 2 files, 0 B; the folder stays, as something else is in it
+        4 KiB freed
+
+        """)
+    #expect(CacheVerb.text(CacheVerb.Report()) == "No orphan's bytes were found.\n")
   }
 
   @Test("trace")

@@ -69,6 +69,9 @@ struct PrecedenceTests {
       max_ranges_per_file = 2
       max_ranges = 3
       workers = 16
+      standby = false
+      shim_timeout = "2500ms"
+      orphan_timeout = "2m"
       log_level = "warning"
       chunk_size = 65536
       cache_size = "64MiB"
@@ -85,15 +88,36 @@ struct PrecedenceTests {
     #expect(settings.bytesFolder == scratch.home + "/.fuse-stream-mvp/c")
     #expect((settings.maxTiles, settings.maxRangesPerFile, settings.maxRanges, settings.workers) == (1, 2, 3, 16))
     #expect((settings.closeGrace, settings.stallTimeout) == (.milliseconds(500), .seconds(90)))
+    #expect((settings.keepsStandby, settings.shimTimeout, settings.orphanTimeout) == (false, .milliseconds(2500), .seconds(120)))
     #expect(settings.afterUpload == .dropBytes)
     #expect(settings.logLevel == .warning)
     #expect((settings.chunkSize, settings.cacheSize, settings.maxConcurrentRequests) == (65536, 64 << 20, 5))
     #expect(settings.skipsEviction)
     #expect(
       settings.warnings == [
-        "\(scratch.usual):21:1: `enable_app_nap` works on macOS only and is ignored",
-        "\(scratch.usual):23:1: `debug_fskit_single_thread` works on macOS only and is ignored",
+        "\(scratch.usual):24:1: `enable_app_nap` works on macOS only and is ignored",
+        "\(scratch.usual):26:1: `debug_fskit_single_thread` works on macOS only and is ignored",
       ])
+  }
+
+  @Test("the shims' settings have variables, and defaults that keep a standby")
+  func shims() throws {
+    let scratch = try Scratch()
+    let usual = try scratch.load("")
+    #expect((usual.keepsStandby, usual.shimTimeout, usual.orphanTimeout) == (true, .seconds(5), .seconds(600)))
+    let set = try scratch.load(
+      "standby = true\nshim_timeout = 7",
+      ["FSMVP_STANDBY": "no", "FSMVP_SHIM_TIMEOUT": "9s", "FSMVP_ORPHAN_TIMEOUT": "1h"])
+    #expect((set.keepsStandby, set.shimTimeout, set.orphanTimeout) == (false, .seconds(9), .seconds(3600)))
+    #expect(set.source(of: .shimTimeout) == .environment("FSMVP_SHIM_TIMEOUT"))
+  }
+
+  @Test("every folder that may hold bytes is known once")
+  func bytesFolders() throws {
+    let scratch = try Scratch()
+    #expect(try scratch.load("cache_dir = \"/c\"").bytesFolders == ["/c"])
+    #expect(try scratch.load("cache_dir = \"/c\"\ntemp_dir = \"/t\"").bytesFolders == ["/t", "/c"])
+    #expect(try scratch.load("cache_dir = \"/c\"\ntemp_dir = \"/c\"").bytesFolders == ["/c"])
   }
 
   @Test("temp_dir takes the place of the cache folder, whichever of the two was set where")

@@ -8,6 +8,12 @@ struct RefusalTests {
     "a value of the wrong type or out of range is refused at its place",
     arguments: [
       ("\n  workers = 17", "2:3: `workers` must be a whole number from 1 to 16, not 17"),
+      ("shim_timeout = 0", "1:1: `shim_timeout` must be a time from 1s to 5m such as \"5s\" (a bare number is seconds), not 0"),
+      (
+        "orphan_timeout = \"25h\"",
+        "1:1: `orphan_timeout` must be a time from 1s to 24h such as \"5s\" (a bare number is seconds), not \"25h\""
+      ),
+      ("standby = 1", "1:1: `standby` must be true or false, not 1"),
       ("workers = 0", "1:1: `workers` must be a whole number from 1 to 16, not 0"),
       ("workers = \"4\"", "1:1: `workers` must be a whole number from 1 to 16, not \"4\""),
       ("workers = 4.0", "1:1: `workers` must be a whole number from 1 to 16, not 4.0"),
@@ -49,7 +55,7 @@ struct RefusalTests {
       ("max_range = 1", "1:1: unknown key `max_range`; did you mean `max_ranges`?"),
       ("worker = 1", "1:1: unknown key `worker`; did you mean `workers`?"),
       ("colour = \"red\"", "1:1: unknown key `colour`; `fsmvp config` lists the keys"),
-      ("standby = true", "1:1: unknown key `standby`; `fsmvp config` lists the keys"),
+      ("standbyes = true", "1:1: unknown key `standbyes`; did you mean `standby`?"),
       ("[mediahub]\nclient_id = \"a\"", "1:2: unknown key `mediahub`; `fsmvp config` lists the keys"),
       ("\"a\\nb\" = 1", "1:1: unknown key `a\\x0ab`; `fsmvp config` lists the keys"),
     ])

@@ -28,6 +28,14 @@ static inline int clinux_open(const char *path, int flags, mode_t mode)
 	return open(path, flags | O_CLOEXEC, mode);
 }
 
+/* Both ends non-blocking and close-on-exec; the one to read from is first. */
+int clinux_pipe(int ends[2]);
+
+static inline int clinux_openat(int folder, const char *name, int flags)
+{
+	return openat(folder, name, flags | O_CLOEXEC);
+}
+
 int clinux_pidfd_open(pid_t pid);
 /* Never hits a recycled pid; -1 and errno. */
 int clinux_pidfd_signal(int pidfd, int signal);
@@ -52,6 +60,12 @@ int clinux_peer(int socket, uid_t *uid, pid_t *pid);
 int clinux_listen(const char *path);
 /* A connection to such a socket; -1 and errno. */
 int clinux_connect(const char *path);
+/* The process's environment; for giving it on. */
+char **clinux_environment(void);
+/* From `lowest` on, everything open is closed by an exec; 0, or -1 and errno. */
+int clinux_close_on_exec_from(unsigned int lowest);
+int clinux_set_close_on_exec(int fd, int is_closed);
+
 /* Keeps glibc from making an arena for every thread. */
 void clinux_few_arenas(void);
 

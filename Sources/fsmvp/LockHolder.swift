@@ -1,0 +1,38 @@
+import Core
+import Glibc
+
+/// Who holds a runtime folder's lock, asked whether it still answers.
+struct LockHolder {
+  /// A control plane at work answers at once.
+  private static let patience: Duration = .seconds(2)
+
+  /// As the lock's file has it; nil where it could not be read.
+  let pid: Int32?
+  let runtime: String
+
+  /// Why there is no second control plane, and what to do. Asks it, so it may take two seconds.
+  var sentence: String {
+    if answers {
+      return "a control plane runs already on \(runtime) (pid \(name)); use it, end it with `fsmvp stop`, "
+        + "or set FSMVP_RUNTIME_DIR, FSMVP_STATE_DIR and FSMVP_MOUNTPOINT for a second one"
+    }
+    return
+      "a control plane (pid \(name)) holds \(runtime) but does not answer: it hangs or is stopped; `kill -CONT \(name)` lets it go on, "
+      + "`kill -9 \(name)` ends it and the next `fsmvp run` takes over; uploads go on meanwhile"
+  }
+
+  private var name: String { pid.map(String.init) ?? "unknown" }
+
+  /// One that is about to answer (it starts, or replaces itself) has no socket yet, and the same two seconds.
+  private var answers: Bool {
+    guard var client = try? APIClient(socket: ControlSocket.path(runtimeFolder: runtime)) else { return false }
+    let deadline = SystemClock().now() + Self.patience
+    while true {
+      let left = deadline - SystemClock().now()
+      guard left > .zero else { return false }
+      client.patience = left
+      if client.isAnswered() { return true }
+      usleep(50_000)
+    }
+  }
+}
