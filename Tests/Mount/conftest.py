@@ -32,7 +32,8 @@ def make(sim):
     sim.release()
     for instance in made:
         instance.destroy()
-    assert not [mount for mount in house.mounts() if "fsmvp-test-" in mount]
+    left = house.mounts()
+    assert not [instance.mount for instance in made if str(instance.mount) in left]
 
 
 @pytest.fixture

@@ -152,11 +152,13 @@ def test_a_shim_that_nobody_adopts(sim, make, tmp_path):
 
 def test_an_adopted_orphan_serves_again(sim, make, tmp_path):
     stand = Stand(make(FSMVP_ORPHAN_TIMEOUT="1s").start(), sim, tmp_path, fetched=False)
+    gate = sim.gate(file=stand.file)
     reader = Direct(stand.path)
     stand.run.kill()
-    time.sleep(2)
+    time.sleep(2.5)
     with pytest.raises(OSError):
         Background(reader.read, MiB, 4096).result(10)
+    sim.release(gate)
     stand.run.start()
     with open(stand.want, "rb") as want:
         want.seek(MiB)
@@ -187,7 +189,7 @@ def test_all_dead(stand):
     stand.run.process.wait()
     wait_until(lambda: not stand.run.shims(), what="all are dead")
     with pytest.raises(OSError):
-        os.stat(stand.path)
+        os.statvfs(stand.path)
     fetched = stand.sim.stats()
     stand.run.start()
     after = os.stat(stand.path)
@@ -212,7 +214,7 @@ def test_a_foreign_dead_mount_is_left_alone(sim, make):
     os.close(device)
     try:
         done = run.cli("run", timeout=20)
-        assert done.code != 0 and "fsmvp-someone" in done.err and done.err.count("\n") == 1, done
+        assert done.code != 0 and "fsmvp-someone" in done.err and "\nfsmvp: " in done.err, done
         assert str(run.mount) in mounts()
     finally:
         subprocess.run(["umount", "-l", run.mount], check=True)

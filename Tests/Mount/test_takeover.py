@@ -145,7 +145,7 @@ def test_two_standbys_at_once(stand):
 
 def test_2000_blocked_readers_across_takeovers_and_a_control_plane_kill(sim, run, tmp_path):
     file = sim.add(2000 * 4096, "blocked.mp4")
-    want = tmp_path / "want"
+    want = tmp_path / "crowd"
     want.write_bytes(sim.bytes(file, "tag"))
     stand = Stand(run, sim, tmp_path, size=MiB)
     sim.gate(file=file)
@@ -167,7 +167,7 @@ def test_2000_blocked_readers_across_takeovers_and_a_control_plane_kill(sim, run
 
 def test_a_kill_while_every_slot_is_in_use(sim, run, tmp_path):
     file = sim.add(3968 * 4096, "blocked.mp4")
-    want = tmp_path / "want"
+    want = tmp_path / "crowd"
     want.write_bytes(sim.bytes(file, "tag"))
     stand = Stand(run, sim, tmp_path, size=MiB)
     sim.gate(file=file)
@@ -225,7 +225,7 @@ def test_generations_wrap_under_kills(stand):
 
 
 @pytest.mark.parametrize("how", ["unmount", "abort"])
-def test_an_end_from_outside_while_all_run(stand, how):
+def test_an_end_from_outside_while_all_run(stand, how, tmp_path):
     """Everybody ends quietly: no restart, no takeover."""
     epoch, shims = stand.region.epoch, stand.run.shims()
     some = stand.users("direct", "names")
@@ -236,8 +236,11 @@ def test_an_end_from_outside_while_all_run(stand, how):
                 user.kill()
         else:
             minor = os.minor(os.stat(stand.run.mount).st_dev)
-            with open(f"/sys/fs/fuse/connections/{minor}/abort", "w") as abort:
-                abort.write("1")
+            subprocess.run(["mount", "-t", "fusectl", "none", tmp_path], check=True)
+            try:
+                (tmp_path / str(minor) / "abort").write_text("1")
+            finally:
+                subprocess.run(["umount", tmp_path], check=True)
         assert stand.run.process.wait(8) == 1
         wait_until(lambda: not any(is_alive(pid) for pid in shims), 5, what="the shims have ended")
     finally:

@@ -38,7 +38,8 @@ void orphan_tick(struct shim *shim, bool is_linked, uint32_t tick_ms)
 	static bool tried;
 
 	alone_ms = is_linked ? 0 : alone_ms + tick_ms;
-	if (alone_ms < shim->options.orphan_timeout_ms) {
+	/* The first tick may come at once: one more than the time has. */
+	if (alone_ms <= shim->options.orphan_timeout_ms) {
 		fsmvp_store_release(&shim->orphaned, 0);
 		return;
 	}
