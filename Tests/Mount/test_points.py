@@ -11,6 +11,7 @@ import pytest
 import users
 from failover import Stand
 from house import MiB, ROOT, is_alive, wait_until
+from readers import Background
 
 PROGRAMS = ROOT / "build" / "test" / "bin"
 
@@ -24,8 +25,8 @@ def names(pattern, *folders):
     return sorted(found)
 
 
-SHIM = names(r'KILL_POINT\("([a-z.]+)"\)', "shim")
-CONTROL = names(r'fsmvp_kill_point\("([a-z.]+)"\)', "Sources")
+SHIM = names(r'KILL_POINT\("([a-z._]+)"\)', "shim")
+CONTROL = names(r'fsmvp_kill_point\("([a-z._]+)"\)', "Sources")
 
 
 class Armed:
@@ -33,7 +34,7 @@ class Armed:
 
     def __init__(self, path):
         path.write_bytes(bytes(80))
-        self.file = open(path, "r+b")
+        self.file = open(path, "r+b", buffering=0)
 
     def _word(self, at):
         self.file.seek(at)
@@ -42,15 +43,12 @@ class Armed:
     def arm(self, name, countdown=1):
         self.file.seek(0)
         self.file.write(name.encode().ljust(56, b"\0"))
-        self.file.flush()
         self.file.seek(56)
         self.file.write(struct.pack("<Q", countdown))
-        self.file.flush()
 
     def disarm(self):
         self.file.seek(56)
         self.file.write(bytes(8))
-        self.file.flush()
 
     @property
     def fired(self):
@@ -85,8 +83,14 @@ class Traffic:
                 return
             path = done.out.rstrip("\n")
             want = sim.bytes(file, "traffic")
-            with open(path, "rb") as stream:
-                assert stream.read() == want, "a freshly staged file"
+            reading = Background(lambda: open(path, "rb").read())
+            while reading.is_running:
+                # Who dies of it leaves the reader waiting for the next one.
+                if not is_alive(run.process.pid):
+                    run.process.wait()
+                    run.start(expect_ready=False)
+                time.sleep(0.002)
+            assert reading.result() == want, "a freshly staged file"
             run.cli("unstage", path)
         elif kind == "cancel":
             file = sim.add(MiB, f"gated {self.number}.bin")
@@ -106,9 +110,13 @@ class Traffic:
         elif kind == "restart":
             run.cli("shim", "restart")
         elif kind == "adopt":
+            # So that a lease was revoked, too.
+            self.step("stage")
             run.process.kill()
             run.process.wait()
             run.start(expect_ready=False)
+            # Its end is seen a moment after that of its output.
+            time.sleep(0.05)
 
     KINDS = {
         "cancel": "cancel", "takeover": "takeover", "standby": "takeover", "drain": "restart", "link": "takeover", "lease": "stage",
@@ -122,12 +130,16 @@ class Traffic:
         return "stage"
 
 
-def bring_back(stand):
+def bring_back(stand, name):
     """Whoever died: the instance is whole again."""
     run = stand.run
-    if run.process.poll() is not None:
+    if not is_alive(run.process.pid):
+        run.process.wait()
         run.start()
-    stand.ready()
+    try:
+        stand.ready()
+    except AssertionError as error:
+        raise AssertionError(f"after {name}: {error}\n{run.log.read_text()[-3000:]}") from None
 
 
 #: Points that traffic cannot be made to reach by reading: a cache whose bytes cannot be read back is another test's.
@@ -148,12 +160,13 @@ def test_a_kill_at_every_point(stand, side):
             deadline = time.monotonic() + 20
             while stand.armed.fired == before:
                 assert time.monotonic() < deadline, f"{name} was never reached"
-                if stand.run.process.poll() is not None:
+                if not is_alive(stand.run.process.pid):
+                    stand.run.process.wait()
                     stand.run.start(expect_ready=False)
                     continue
                 traffic.step(kind)
             stand.armed.disarm()
-            bring_back(stand)
+            bring_back(stand, name)
             for user in some.all:
                 assert user.errors == 0, f"{name}: {user.mode}: {user.first_error}"
         some.finish()
