@@ -5,7 +5,7 @@ import Glibc
 /// The file beside a file of bytes that has a sum of each block, so that after a death of everything the bytes can be told from junk. It is of use only
 /// then: what cannot be written of it is not missed before.
 ///
-/// Every call waits for the disk: worker threads only, one at a time.
+/// Every call waits for the disk: worker threads only, and one at a time.
 struct SumsFile: Sendable {
   let folder: CacheFolder
   let name: String

@@ -1,0 +1,51 @@
+import Core
+import Glibc
+import Testing
+import Transfer
+
+@testable import Store
+
+/// What sums cost: processor time per GiB of bytes that were just written, in batches as a store's job takes them; off unless asked for:
+/// `FSMVP_SUMS_BENCH=1 swift test -c release -Xswiftc -enable-testing --filter SumsBench`.
+@Suite(.serialized, .enabled(if: getenv("FSMVP_SUMS_BENCH") != nil))
+struct SumsBench {
+  private func processor(_ body: () -> Void) -> Double {
+    func now() -> Double {
+      var time = timespec()
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+      return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+    let before = now()
+    body()
+    return now() - before
+  }
+
+  @Test("processor time of a GiB")
+  func cost() throws {
+    let scratch = try ScratchFolder()
+    let (length, blockSize): (Int64, Int64) = (1 << 30, 64 << 10)
+    let made = try scratch.folder.make("x.bytes", size: length, others: [])
+    defer {
+      scratch.folder.remove("x.bytes")
+      close(made.descriptor)
+    }
+    let sums = SumsFile(folder: scratch.folder, name: "x.sums", bytes: made.descriptor, length: length, blockSize: blockSize)
+    #expect(sums.write(SumsHeader(identity: 1, seed: 2, length: length, blockSize: blockSize, validators: [])) == nil)
+    let buffer = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+    let blocks = Int(length / blockSize)
+    var lines: [String] = []
+    for batch in [16, 64] {
+      var (writing, summing) = (0.0, 0.0)
+      for first in stride(from: 0, to: blocks, by: batch) {
+        writing += processor {
+          for part in stride(from: first, to: first + batch, by: 16) {
+            pwrite(made.descriptor, buffer, buffer.count, off_t(Int64(part) * blockSize))
+          }
+        }
+        summing += processor { _ = sums.sum(first..<first + batch, seed: 2) }
+      }
+      lines.append("\(batch) blocks a job: summing \(Int(summing * 1000)) ms, writing \(Int(writing * 1000)) ms a GiB\n")
+    }
+    for line in lines { _ = line.withCString { write(2, $0, strlen($0)) } }
+  }
+}
