@@ -5,7 +5,7 @@ import Transfer
 
 @testable import Store
 
-/// What sums cost: processor time per GiB of bytes that were just written, in batches as a store's job takes them; off unless asked for:
+/// What sums cost: processor time per GiB of bytes that were just written, from the buffer or read back in batches; off unless asked for:
 /// `FSMVP_SUMS_BENCH=1 swift test -c release -Xswiftc -enable-testing --filter SumsBench`.
 @Suite(.serialized, .enabled(if: getenv("FSMVP_SUMS_BENCH") != nil))
 struct SumsBench {
@@ -31,20 +31,30 @@ struct SumsBench {
     }
     let sums = SumsFile(folder: scratch.folder, name: "x.sums", bytes: made.descriptor, length: length, blockSize: blockSize)
     #expect(sums.write(SumsHeader(identity: 1, seed: 2, length: length, blockSize: blockSize, validators: [])) == nil)
-    let buffer = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+    var buffer = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
     let blocks = Int(length / blockSize)
     var lines: [String] = []
-    for batch in [16, 64] {
-      var (writing, summing) = (0.0, 0.0)
+    for batch in [16, 128] {
+      var (writing, summing, reading) = (0.0, 0.0, 0.0)
+      let rule = SumsRule(seed: 2, blockSize: blockSize, length: length)
       for first in stride(from: 0, to: blocks, by: batch) {
         writing += processor {
           for part in stride(from: first, to: first + batch, by: 16) {
             pwrite(made.descriptor, buffer, buffer.count, off_t(Int64(part) * blockSize))
           }
         }
-        summing += processor { _ = sums.sum(first..<first + batch, seed: 2) }
+        summing += processor {
+          for part in stride(from: first, to: first + batch, by: 16) {
+            buffer.withUnsafeMutableBytes {
+              _ = rule.sums(of: [iovec(iov_base: $0.baseAddress, iov_len: $0.count)], at: Int64(part) * blockSize)
+            }
+          }
+        }
+        reading += processor { _ = sums.sum(first..<first + batch, known: BlockSums(seed: 2)) }
       }
-      lines.append("\(batch) blocks a job: summing \(Int(summing * 1000)) ms, writing \(Int(writing * 1000)) ms a GiB\n")
+      lines.append(
+        "\(batch) blocks a job: from the buffer \(Int(summing * 1000)) ms, read back \(Int(reading * 1000)) ms, writing \(Int(writing * 1000)) ms a GiB\n"
+      )
     }
     for line in lines { _ = line.withCString { write(2, $0, strlen($0)) } }
   }
