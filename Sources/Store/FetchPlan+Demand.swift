@@ -56,9 +56,7 @@ extension FetchPlan {
 
   /// Whether a connection is wanted for bytes somebody waits for (or for the proof or comparison that all else waits for).
   func wantsDemand(_ now: Moment) -> Bool {
-    if nextProbe != nil {
-      return linkState == .ready && now >= notBefore && !isHalted && permanentFailure == nil && (!waiters.isEmpty || wantsMoreBytes)
-    }
+    if canProbe(now) { return !waiters.isEmpty || wantsMoreBytes }
     if case .wanted(let offset) = comparison {
       return linkState == .ready && now >= notBefore && !isHalted && overlap(near: offset) != nil
     }

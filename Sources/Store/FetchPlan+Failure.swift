@@ -241,7 +241,7 @@ extension FetchPlan {
     var actions: [Action] = []
     actions += needLink(now)
     // Nor is it one while other files hold all connections.
-    if isBusy || (fetches.isEmpty && isOpen(now)) { lastProgress = max(lastProgress, now) }
+    if isBusy || (fetches.isEmpty && (isOpen(now) || canProbe(now))) { lastProgress = max(lastProgress, now) }
     let limit = settings.stallTimeout
     let last = lastProgress
     let stalled = waiters.take { max($0.since, last) + limit <= now }

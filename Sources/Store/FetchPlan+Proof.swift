@@ -72,6 +72,10 @@ extension FetchPlan {
     }
   }
 
+  func canProbe(_ now: Moment) -> Bool {
+    nextProbe != nil && linkState == .ready && now >= notBefore && !isHalted && permanentFailure == nil
+  }
+
   mutating func startProbe(_ range: ByteRange) -> [Action] {
     let id = nextID
     nextID += 1

@@ -66,29 +66,41 @@ final class FileWriter {
     jobs += 1
     let store = first.store
     let burst = store.writesBegan()
-    let job = WriteJob(
-      descriptor: store.descriptor, offset: first.range.start,
-      parts: batch.map { iovec(iov_base: $0.buffer, iov_len: Int($0.range.count)) })
+    let parts = batch.map { iovec(iov_base: $0.buffer, iov_len: Int($0.range.count)) }
+    let job = WriteJob(descriptor: store.descriptor, offset: first.range.start, parts: parts, rule: store.sums.rule)
     EventLoop.transfer.background {
       job.run()
-    } then: { error in
+    } then: { result in
       self.jobs -= 1
       // The next job goes to the disk before the readers are told.
       self.startJobs()
-      store.writesEnded(batch, burst: burst, error: error)
+      if let sums = try? result.get() { store.sums.know(sums) }
+      store.writesEnded(batch, burst: burst, error: result.failure)
     }
   }
 }
 
-/// One pwritev, repeated until all is written.
+extension Result {
+  fileprivate var failure: Failure? { if case .failure(let error) = self { error } else { nil } }
+}
+
+/// One pwritev, repeated until all is written; then the sums of what is still in the processor's cache, which takes a tenth of the time of the write
+/// and a fifth of that of reading it back later.
 // SAFETY: from `run` to its end the buffers belong to the job's thread; the loop gets them back with the result.
 private struct WriteJob: @unchecked Sendable {
   let descriptor: Int32
   let offset: Int64
   let parts: [iovec]
+  let rule: SumsRule?
+
+  /// Everything is in the file, and these are sums of its blocks.
+  func run() -> Result<BlockSums, Errno> {
+    if let error = write() { return .failure(error) }
+    return .success(rule?.sums(of: parts, at: offset) ?? BlockSums())
+  }
 
   /// nil: everything is in the file.
-  func run() -> Errno? {
+  private func write() -> Errno? {
     var parts = parts[...]
     var offset = offset
     while !parts.isEmpty {

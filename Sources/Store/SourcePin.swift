@@ -55,6 +55,9 @@ struct SourcePin: Equatable {
   /// The answer that brings the bytes to compare: only under the validator they will vouch for.
   mutating func judgeProbe(_ validator: Validator, generation: Int) { candidate = (validator, generation) }
 
+  /// There is no byte left of what came before: what follows is of the version that was to be compared, whichever that is.
+  mutating func hadNothingToCompare() { if let candidate { pin(candidate.validator, candidate.generation) } }
+
   mutating func comparedEqual() {
     guard let candidate else { return }
     accept(candidate.validator, candidate.generation)

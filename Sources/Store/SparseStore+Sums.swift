@@ -27,7 +27,7 @@ extension SparseStore {
     }
     switch sums.next(isIdle: plan.fetches.isEmpty) {
     case .header(let header): return job({ .written(file.write(header)) })
-    case .sum(let blocks, let seed): return job({ .written(file.sum(blocks, seed: seed)) })
+    case .sum(let blocks, let known): return job({ .written(file.sum(blocks, known: known)) })
     case nil: return nil
     }
   }

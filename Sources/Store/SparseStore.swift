@@ -236,7 +236,7 @@ package final class SparseStore {
   private func settle() {
     guard closed == nil else { return }
     if plan.hasNothingToCompare {
-      pin.comparedEqual()
+      pin.hadNothingToCompare()
       pinned()
       return act(plan.compared(isEqual: true))
     }

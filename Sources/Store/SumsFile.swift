@@ -1,11 +1,10 @@
-import CXXHash
 import Core
 import Glibc
 
 /// The file beside a file of bytes that has a sum of each block, so that after a death of everything the bytes can be told from junk. It is of use only
 /// then: what cannot be written of it is not missed before.
 ///
-/// Every call waits for the disk: worker threads only, one at a time.
+/// Every call waits for the disk: worker threads only, and one at a time.
 struct SumsFile: Sendable {
   let folder: CacheFolder
   let name: String
@@ -23,8 +22,8 @@ struct SumsFile: Sendable {
   }
 
   /// The sums of blocks that are whole in the file of bytes, as they are there now.
-  func sum(_ blocks: Range<Int>, seed: UInt64) -> Errno? {
-    let sums = hashes(of: blocks, seed: seed)
+  func sum(_ blocks: Range<Int>, known: BlockSums) -> Errno? {
+    let sums = hashes(of: blocks, known)
     return writing(0) { descriptor in
       sums.withUnsafeBytes { Self.write(descriptor, Array($0), at: Self.offset(blocks.lowerBound)) }
     }
@@ -38,7 +37,7 @@ struct SumsFile: Sendable {
     defer { close(descriptor) }
     let count = sums.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(Self.offset(blocks.lowerBound))) }
     guard count == blocks.count * 8 else { return [] }
-    let found = hashes(of: blocks, seed: seed)
+    let found = hashes(of: blocks, BlockSums(seed: seed))
     return Self.runs(blocks) { sums[$0] != 0 && sums[$0] == found[$0] }
   }
 
@@ -104,14 +103,16 @@ struct SumsFile: Sendable {
   }
 
   /// 0 for a block that cannot be read. One block at a time, as that much stays in a processor's cache from the copy to the sum.
-  private func hashes(of blocks: Range<Int>, seed: UInt64) -> [UInt64] {
+  private func hashes(of blocks: Range<Int>, _ known: BlockSums) -> [UInt64] {
+    let rule = SumsRule(seed: known.seed, blockSize: blockSize, length: length)
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(blockSize), alignment: 64)
     defer { buffer.deallocate() }
     return blocks.map { block in
+      if let sum = known.blocks[block] { return sum }
       let offset = Int64(block) * blockSize
       let wanted = Int(min(blockSize, length - offset))
       guard wanted > 0, pread(bytes, buffer.baseAddress, wanted, off_t(offset)) == wanted else { return 0 }
-      return max(1, cxxhash(buffer.baseAddress, wanted, seed))
+      return rule.sum(UnsafeRawBufferPointer(rebasing: buffer[..<wanted]))
     }
   }
 

@@ -6,13 +6,14 @@ import Transfer
 struct SumsPlan: Equatable {
   enum Work: Equatable {
     case header(SumsHeader)
-    case sum(Range<Int>, seed: UInt64)
+    /// What is not known of it is to be read back.
+    case sum(Range<Int>, known: BlockSums)
   }
 
-  /// Blocks a job: few enough that the next demand finds the worker free soon, enough that a job costs nothing beside its bytes.
-  static let batch = 64
-  /// So many are waited for while more is coming.
-  static let worthwhile: Int64 = 16
+  /// Blocks a job, at most; those that are to be read back make it long.
+  static let batch = 128
+  /// So many are waited for while more is coming: a job costs as much as the sums of some blocks.
+  static let worthwhile: Int64 = 64
 
   private(set) var header: SumsHeader
   private var isHeaderDue = false
@@ -20,6 +21,8 @@ struct SumsPlan: Equatable {
   private var isOpen: Bool
   /// Whole blocks without a sum, by number.
   private var pending = RangeSet()
+  /// Sums that were taken when their block was written, and are not in the file of sums yet.
+  private var known: [Int: UInt64] = [:]
   private(set) var isBroken = false
   /// Which pinning of the source the seed is for.
   private var pinning = 0
@@ -34,7 +37,7 @@ struct SumsPlan: Equatable {
     if new != pinning {
       pinning = new
       header.seed = seed
-      pending = RangeSet()
+      forget()
     } else if isOpen, validators == header.validators {
       return
     }
@@ -48,7 +51,21 @@ struct SumsPlan: Equatable {
     pending.insert(ByteRange(Int64(blocks.lowerBound), Int64(blocks.upperBound)))
   }
 
-  mutating func remove(_ blocks: Range<Int>) { pending.remove(ByteRange(Int64(blocks.lowerBound), Int64(blocks.upperBound))) }
+  mutating func remove(_ blocks: Range<Int>) {
+    pending.remove(ByteRange(Int64(blocks.lowerBound), Int64(blocks.upperBound)))
+    for block in blocks where !known.isEmpty { known[block] = nil }
+  }
+
+  /// How blocks are to be summed when they are written; nil where that is of no use.
+  var rule: SumsRule? {
+    isBroken ? nil : SumsRule(seed: header.seed, blockSize: header.blockSize, length: header.length)
+  }
+
+  /// Before the blocks are added.
+  mutating func know(_ sums: BlockSums) {
+    guard !isBroken, sums.seed == header.seed else { return }
+    known.merge(sums.blocks) { $1 }
+  }
 
   /// - Parameter isIdle: nothing more comes soon.
   func isDue(isIdle: Bool) -> Bool {
@@ -65,12 +82,20 @@ struct SumsPlan: Equatable {
     guard let first = pending.ranges.first else { return nil }
     let run = ByteRange(first.start, min(first.end, first.start + Int64(Self.batch)))
     pending.remove(run)
-    return .sum(Int(run.start)..<Int(run.end), seed: header.seed)
+    let blocks = Int(run.start)..<Int(run.end)
+    var sums = BlockSums(seed: header.seed)
+    for block in blocks { sums.blocks[block] = known.removeValue(forKey: block) }
+    return .sum(blocks, known: sums)
   }
 
   /// It cannot be written: there will be nothing to use these bytes by.
   mutating func fail() {
     isBroken = true
+    forget()
+  }
+
+  private mutating func forget() {
     pending = RangeSet()
+    known = [:]
   }
 }

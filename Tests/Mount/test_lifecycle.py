@@ -11,8 +11,8 @@ from readers import Crowd
 
 
 def leftovers(run):
-    """What a stop must not leave: a mount, a shim, a file of bytes, a socket."""
-    files = [os.path.join(folder, name) for folder, _, names in os.walk(run.cache) for name in names if name.endswith(".bytes")]
+    """What a stop must not leave: a mount, a shim, a file of bytes or of sums, a socket."""
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(run.cache) for name in names if name.endswith((".bytes", ".sums"))]
     sockets = [name for name in os.listdir(run.runtime) if name.endswith(".sock")]
     return files + sockets + [mount for mount in mounts() if mount == str(run.mount)]
 
@@ -128,19 +128,88 @@ def test_two_instances_side_by_side(sim, make):
     assert os.stat(paths[1]).st_size == MiB
 
 
-def test_bytes_of_a_crashed_run_are_not_left(sim, run):
-    path = run.stage(sim.add(2 * MiB), "tag")
-    with open(path, "rb") as stream:
-        stream.read()
+def crash(run):
+    """All its processes at once, as by a power failure that spared the machine."""
     shim = run.shim_pid()
     run.process.kill()
     run.process.wait()
     os.kill(shim, signal.SIGKILL)
     wait_until(lambda: not is_alive(shim))
+
+
+def sums_of(run, blocks):
+    """The file of sums with so many of them, once it has them."""
+
+    def find():
+        for folder, _, names in os.walk(run.cache):
+            for name in names:
+                if name.endswith(".sums"):
+                    with open(os.path.join(folder, name), "rb") as stream:
+                        sums = stream.read()[4096:]
+                    if sum(any(sums[at : at + 8]) for at in range(0, len(sums), 8)) == blocks:
+                        return os.path.join(folder, name)
+        return None
+
+    return wait_until(find, what=f"{blocks} sums")
+
+
+def test_bytes_of_a_crashed_run_are_used_again(sim, run):
+    file = sim.add(2 * MiB)
+    path = run.stage(file, "tag")
+    with open(path, "rb") as stream:
+        stream.read()
+    sums_of(run, 32)
+    crash(run)
+    sent = sim.stats()["bytes_sent"][file]
     run.start()  # over the dead mount of the crashed one
     assert os.stat(path).st_size == 2 * MiB
     with open(path, "rb") as stream:
-        assert len(stream.read()) == 2 * MiB
+        assert stream.read() == sim.bytes(file, "tag")
+    assert sim.stats()["bytes_sent"][file] == sent + 1, "one byte, for its validator"
+    assert run.item(path)["bytesFetched"] == 2 * MiB
+    assert run.stop() == 0
+    assert leftovers(run) == []
+
+
+def test_bytes_of_a_crashed_run_that_are_not_what_they_were_are_fetched_again(sim, run):
+    file = sim.add(2 * MiB)
+    path = run.stage(file, "tag")
+    with open(path, "rb") as stream:
+        stream.read()
+    sums = sums_of(run, 32)
+    crash(run)
+    with open(sums.removesuffix("sums") + "bytes", "r+b") as stream:
+        stream.seek(5 * 65536 + 17)
+        stream.write(b"not what it was")
+    sent = sim.stats()["bytes_sent"][file]
+    run.start()
+    with open(path, "rb") as stream:
+        assert stream.read() == sim.bytes(file, "tag")
+    assert 65536 <= sim.stats()["bytes_sent"][file] - sent <= 2 * 65536
+
+
+def test_bytes_of_a_crashed_run_of_another_version_are_dropped(sim, run):
+    file = sim.add(2 * MiB)
+    path = run.stage(file, "tag")
+    with open(path, "rb") as stream:
+        stream.read()
+    sums_of(run, 32)
+    crash(run)
+    sim.post("change", {"file": file})
+    run.start()
+    with open(path, "rb") as stream:
+        assert stream.read() == sim.bytes(file, "tag")
+
+
+def test_bytes_of_a_crashed_run_that_nobody_opens_again_are_not_left(sim, run):
+    paths = [run.stage(sim.add(MiB), "tag") for _ in range(2)]
+    for path in paths:
+        with open(path, "rb") as stream:
+            stream.read()
+    sums_of(run, 16)
+    crash(run)
+    run.start()
+    assert run.cli("unstage", paths[0]).code == 0
     assert run.stop() == 0
     assert leftovers(run) == []
 

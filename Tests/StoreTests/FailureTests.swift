@@ -341,6 +341,10 @@ struct SourcePinTests {
     #expect(pin.judge(b, generation: 3, hasBytes: true) == .same)
     #expect(pin.judge(a, generation: 2, hasBytes: true) == .same)
     #expect(pin.judge(Validator(etag: "\"c\""), generation: 3, hasBytes: true) == .changed)
+    #expect(pin.judge(Validator(etag: "\"d\""), generation: 4, hasBytes: true) == .compare)
+    let pinning = pin.pinning
+    pin.hadNothingToCompare()
+    #expect(pin.accepted == [Validator(etag: "\"d\"")] && pin.pinning == pinning + 1, "what it was not compared with vouches for nothing")
     var empty = SourcePin()
     #expect(empty.judge(none, generation: 1, hasBytes: false) == .same)
     #expect(empty.judge(none, generation: 1, hasBytes: true) == .same)
@@ -349,6 +353,29 @@ struct SourcePinTests {
     #expect(fresh.judge(a, generation: 1, hasBytes: false) == .same)
     #expect(fresh.judge(b, generation: 2, hasBytes: false) == .same)
     #expect(fresh.judge(a, generation: 2, hasBytes: true) == .changed)
+  }
+
+  @Test("only a strong ETag of an earlier run is a proof, and all overlaps have to come under one validator")
+  func earlier() {
+    let (a, b) = (Validator(etag: "\"a\"", lastModified: "Mon"), Validator(etag: "\"b\"", lastModified: "Mon"))
+    #expect(SourcePin.isSame(a, as: [b, a]) && SourcePin.isSame(Validator(etag: "\"a\""), as: [a]))
+    for (new, old) in [
+      (a, b), (Validator(lastModified: "Mon"), Validator(lastModified: "Mon")), (Validator(), Validator()), (b, Validator()),
+    ] {
+      #expect(!SourcePin.isSame(new, as: [old]))
+    }
+    #expect(!SourcePin.isSame(a, as: []))
+    var pin = SourcePin()
+    let verdicts = [pin.judgeOverlap(b, generation: 1), pin.judgeOverlap(b, generation: 2), pin.judgeOverlap(a, generation: 2)]
+    #expect(verdicts == [true, true, false])
+    pin.prove([a])
+    #expect(pin.accepted == [a, b] && pin.pinning == 0)
+    #expect(pin.judge(a, generation: 2, hasBytes: true) == .same && pin.judge(b, generation: 3, hasBytes: true) == .same)
+    pin.forget()
+    #expect(pin.judge(Validator(etag: "\"c\""), generation: 3, hasBytes: false) == .same && pin.pinning == 1)
+    #expect(pin.accepted == [Validator(etag: "\"c\"")])
+    var taken = SourcePin(earlier: [a])
+    #expect(taken.judge(b, generation: 1, hasBytes: true) == .compare && taken.judge(a, generation: 1, hasBytes: true) == .same)
   }
 
   @Test("an equal strong ETag decides whatever the dates say; dates decide where an ETag is missing on one side")

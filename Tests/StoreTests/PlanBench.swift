@@ -17,6 +17,7 @@ struct PlanBench {
   var reports: [String?] = []
   var links = 0
   var unpinned = 0
+  var marked: [Range<Int>] = []
   var generation = 0
   /// Answer requests for a link at once.
   var hasLink = true

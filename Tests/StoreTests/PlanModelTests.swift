@@ -33,6 +33,14 @@ struct PlanModelTests {
         $0.reach = 8192
       }
     }
+    if seed % 4 == 1 {
+      var left = RangeSet()
+      for part in 0..<30 where Int.random(in: 0..<3, using: &random) > 0 {
+        let (start, end) = (size * Int64(part) / 30 / block * block, size * Int64(part + 1) / 30 / block * block)
+        left.insert(ByteRange(start, part == 29 ? size : end))
+      }
+      bench.plan.begin(unproven: left)
+    }
     var unwritten: [ByteRange] = []
     var answered: [Int: Int] = [:]
     var readers = 0
@@ -61,7 +69,23 @@ struct PlanModelTests {
       let range = unwritten.remove(at: index)
       bench.act(bench.plan.written(range, now: bench.now).actions)
     }
+    /// A step of proving what an earlier run left; the origin is of the same version, of another one or of none.
+    func prove() {
+      if Bool.random(using: &random), let range = bench.plan.nextCheck(limit: Int64.random(in: 1...10, using: &random) * block) {
+        let isBad = Int.random(in: 0..<4, using: &random) == 0
+        return bench.take(bench.plan.checked(range, good: isBad ? [] : [range], now: bench.now))
+      }
+      guard let probe = bench.probes.last, bench.running[probe.id] != nil else { return }
+      if Int.random(in: 0..<4, using: &random) == 0 { return end(probe.id, .unreachable("x")) }
+      if bench.plan.asks(probe.id) {
+        bench.answer(isSame: Bool.random(using: &random))
+      } else if bench.plan.compares(probe.id) {
+        bench.endProbe(isEqual: Int.random(in: 0..<4, using: &random) > 0)
+      }
+    }
     func settleProbe() {
+      guard bench.plan.proof == .given else { return prove() }
+      if bench.plan.nextCheck(limit: block) != nil { prove() }
       guard let probe = bench.probes.popLast() else { return }
       guard bench.running.removeValue(forKey: probe.id) != nil else { return }
       bench.act(bench.plan.ended(probe.id, error: nil, now: bench.now))
@@ -110,6 +134,7 @@ struct PlanModelTests {
           if bench.plan.hasNothingToCompare { bench.act(bench.plan.compared(isEqual: true)) }
         }
       case 98: bench.act(bench.plan.preempt())
+      case 99 where bench.plan.proof != .given || !bench.plan.unchecked.isEmpty: for _ in 0..<5 { prove() }
       default: if canBeWhole { isWholeOrigin = true }
       }
       note()
