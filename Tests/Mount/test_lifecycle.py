@@ -7,7 +7,7 @@ import time
 
 import pytest
 from house import FSMVP, MiB, mounts, wait_until
-from readers import Crowd, Direct
+from readers import Crowd
 
 
 def leftovers(run):
@@ -26,7 +26,7 @@ def is_gone(pid):
         return True
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order(sim, run, how):
     path = run.stage(sim.add(MiB), "tag")
     with open(path, "rb") as stream:
@@ -37,16 +37,6 @@ def test_a_signal_ends_it_in_order(sim, run, how):
     assert run.process.wait(8) == 0
     assert time.monotonic() - start < 5
     assert leftovers(run) == [] and is_gone(shim)
-
-
-def test_nohup_keeps_it_when_the_terminal_closes(sim, make):
-    run = make()
-    run.wrapper = ["nohup"]
-    run.start()
-    run.process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
-    assert run.cli("status", "--json").json["pid"] == run.process.pid
-    assert run.stop() == 0
 
 
 def test_stop_by_the_command(sim, run):
@@ -133,25 +123,6 @@ def test_a_second_run_on_the_same_folder_is_refused(sim, run):
     assert run.cli("status").code == 0
     with open(path, "rb") as stream:
         assert len(stream.read()) == MiB
-
-
-def test_a_second_run_says_what_to_do_about_a_first_that_does_not_answer(sim, run):
-    reader = Direct(run.stage(sim.add(MiB), "tag"))
-    assert len(reader.read(0, MiB)) == MiB
-    pid = run.process.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        start = time.monotonic()
-        second = run.cli("run", timeout=20)
-        assert time.monotonic() - start < 6
-        assert second.code == 1 and second.out == "" and second.err.count("\n") == 1, second
-        assert "does not answer" in second.err and f"kill -CONT {pid}" in second.err and f"kill -9 {pid}" in second.err
-        assert len(reader.read(0, MiB)) == MiB
-    finally:
-        os.kill(pid, signal.SIGCONT)
-        reader.close()
-    second = run.cli("run", timeout=20)
-    assert second.code == 1 and "fsmvp stop" in second.err and "does not answer" not in second.err, second
 
 
 def test_two_instances_side_by_side(sim, make):
