@@ -155,6 +155,17 @@ def test_a_reload_is_refused_while_the_configuration_is_broken(sim, make):
     assert run.cli("status").code == 0
 
 
+def test_a_reload_is_refused_where_it_would_serve_something_else(sim, make):
+    run = make()
+    config = run.folder / "config.toml"
+    config.write_text("")
+    run.start("--config", str(config))
+    config.write_text(f'temp_dir = "{run.folder}/elsewhere"\n')
+    done = run.cli("reload")
+    assert done.code == 1 and "temp_dir" in done.err and "fsmvp stop" in done.err, done
+    assert run.cli("status").code == 0
+
+
 def test_a_reload_of_the_demo_finds_its_videos_again(make):
     run = make(sim=None)
     run.start("--demo")
