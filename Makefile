@@ -110,10 +110,12 @@ fmt: deps test-deps
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
 	clang-format -i shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
 
-## install: copy both programs to $(PREFIX)/bin
+## install: copy both programs to $(PREFIX)/bin, systemd's units to $(PREFIX)/lib/systemd
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BIN)/fsmvp $(BIN)/fsmvp-shim $(DESTDIR)$(PREFIX)/bin/
+	for unit in user/fsmvp.service system/fsmvp@.service; do \
+	  sed 's,/usr/local/bin/,$(PREFIX)/bin/,' packaging/systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/$$unit || exit 1; done
 
 ## clean: remove everything that was built
 clean:

@@ -1,5 +1,6 @@
 import ControlAPI
 import Core
+import EventLoop
 import Glibc
 import ShimHost
 import Staging
@@ -36,8 +37,8 @@ extension ControlPlane {
     guard !isReloading, reload?.state != .replacing else { throw ControlError(.failed, "a reload is under way already") }
     isReloading = true
     do {
-      if let fault = service.faultInConfiguration() {
-        throw ControlError(.failed, "nothing was replaced and uploads go on, but the configuration cannot be read: \(fault)")
+      if let fault = await faultForNextImage() {
+        throw ControlError(.failed, "nothing was replaced and uploads go on, but \(fault)")
       }
       try await DiskPrograms.check()
       guard stopping == nil else { throw ControlError.isStopping }
@@ -46,6 +47,14 @@ extension ControlPlane {
       throw error
     }
     return ReloadReply(pid: Int(getpid()), count: (reload?.count ?? 0) + 1)
+  }
+
+  /// Reads the configuration, on a worker thread.
+  private func faultForNextImage() async -> String? {
+    let service = service
+    return await withCheckedContinuation { continuation in
+      EventLoop.dispatch.background({ service.faultForNextImage() }) { continuation.resume(returning: $0) }
+    }
   }
 
   /// Nothing is taken down before: what does not happen must leave everything as it was, and the next image takes over as after a crash.

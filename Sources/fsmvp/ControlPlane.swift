@@ -131,15 +131,17 @@ final class ControlPlane {
     let isImmune = unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
     for number in [SIGINT, SIGTERM] + (isImmune ? [] : [SIGHUP]) {
       if let signal = try? LoopSignal(
-        number, on: .dispatch, arrived: { [weak self] in DispatchLoop.assumeIsolated { self?.interrupted() } })
+        number, on: .dispatch, arrived: { [weak self] in DispatchLoop.assumeIsolated { self?.interrupted(by: number) } })
       {
         signals.append(signal)
       }
     }
   }
 
-  private func interrupted() {
+  private func interrupted(by number: Int32) {
     guard stopping == nil else {
+      // A terminal that closes may send several: from the kernel, from the shell, from both.
+      if number == SIGHUP { return }
       // The second signal: no order, no waiting.
       host?.abandon()
       _exit(ExitCode.failed.rawValue)

@@ -18,7 +18,7 @@ enum Image {
   /// Comes back only where it could not, and then nothing has changed.
   /// - Parameters:
   ///   - secret: the variable FSMVP_CLIENT_SECRET as we got it; it is in our environment no more.
-  static func replace(handing handover: Handover, secret: Redacted<String>?) -> Errno {
+  static func replace(by path: String = path, handing handover: Handover, secret: Redacted<String>?) -> Errno {
     var variables: [UnsafeMutablePointer<CChar>?] = []
     var variable = clinux_environment()
     while let text = variable?.pointee {

@@ -16,6 +16,8 @@ struct RunArguments: Equatable {
   var isDemo = false
   /// `--demo-without-credentials`: the same where there are none, as `make run` wants it.
   var isDemoWithoutCredentials = false
+
+  func isDemo(withCredentials hasCredentials: Bool) -> Bool { isDemo || (isDemoWithoutCredentials && !hasCredentials) }
 }
 
 /// `fsmvp run`: the control plane, from its settings to its last breath.
@@ -70,20 +72,10 @@ struct Service {
 
   static let secretVariable = "FSMVP_CLIENT_SECRET"
 
-  private static func load(_ arguments: RunArguments) throws(SettingsError) -> Settings {
+  static func load(_ arguments: RunArguments) throws(SettingsError) -> Settings {
     var flags: [String: String] = [:]
     if let mountpoint = arguments.mountpoint { flags["mountpoint"] = mountpoint }
     return try Settings.load(.process(flags: flags, configFlag: arguments.config))
-  }
-
-  /// What is wrong with the configuration as it is now, for the next image; nil: nothing.
-  func faultInConfiguration() -> String? {
-    do throws(SettingsError) {
-      _ = try Self.load(arguments)
-      return nil
-    } catch {
-      return error.sentence
-    }
   }
 
   init(_ arguments: RunArguments) throws(StartError) {
@@ -100,7 +92,7 @@ struct Service {
     unsetenv(Self.secretVariable)
     Log.level = Log.Level.allCases.first { $0.name == settings.logLevel.rawValue } ?? .info
     for warning in settings.warnings { Log.warning("settings", ["note": warning]) }
-    guard arguments.isDemo || (arguments.isDemoWithoutCredentials && !settings.hasCredentials) else {
+    guard arguments.isDemo(withCredentials: settings.hasCredentials) else {
       guard settings.hasCredentials else {
         throw StartError(
           "there are no credentials for MediaHub: set client_id and client_secret in the configuration file (FSMVP_CLIENT_ID, "

@@ -98,7 +98,7 @@ extension Verb {
     case .status:
       VerbSyntax(
         summary: "Show the control plane, its shim and their counters",
-        flags: [VerbSyntax.json(#"{"pid","shim","mount","uptimeSeconds",...counters}"#)])
+        flags: [VerbSyntax.json(#"{"pid","shim":{...},"mount","uptimeSeconds",...counters}"#)])
     case .trace:
       VerbSyntax(
         summary: "Show how long requests of the kernel took, by operation and segment",

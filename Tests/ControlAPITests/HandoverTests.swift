@@ -1,4 +1,5 @@
 import CLinux
+import Core
 import Glibc
 import Support
 import Testing
@@ -14,6 +15,30 @@ struct HandoverTests {
 
   @Test("anything else is none", arguments: ["", "7", "7:", ":1", "7:1:2", "-1:1", "2:1", "7:0", "7:-1", "a:1", "7: 1", "99999999999:1"])
   func nonsense(text: String) { #expect(Handover(text) == nil) }
+
+  @Test("an exec that fails leaves the lock close-on-exec and the signals as they were")
+  func failedExec() throws {
+    let folder = try TestFolder.make("handover")
+    let lock = clinux_open(folder + "/lock", O_RDWR | O_CREAT, 0o600)
+    defer {
+      close(lock)
+      unlink(folder + "/lock")
+      rmdir(folder)
+    }
+    var mask = sigset_t()
+    sigemptyset(&mask)
+    sigaddset(&mask, SIGUSR2)
+    var before = sigset_t()
+    pthread_sigmask(SIG_BLOCK, &mask, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    let error = Image.replace(by: folder + "/nowhere", handing: Handover(lock: lock, reloads: 1), secret: Redacted("hush"))
+    #expect(error.code == ENOENT)
+    #expect(fcntl(lock, F_GETFD) == FD_CLOEXEC)
+    var after = sigset_t()
+    pthread_sigmask(SIG_BLOCK, nil, &after)
+    #expect(sigismember(&after, SIGUSR2) == 1)
+    #expect(getenv(Handover.variable) == nil && getenv(Service.secretVariable) == nil)
+  }
 
   @Test("the lock is taken over only where it is that file, locked by us")
   func lock() throws {
