@@ -59,12 +59,15 @@ extension ShimHost {
 
   /// The epoch of the shim that serves now, and that can be talked to.
   private func serving() async throws(ShimHostError) -> UInt64 {
-    try await reaches("none could be talked to") { self.supervision?.active != nil && self.link != nil }
+    try await reaches("none could be talked to") { self.hasServingShim && self.link != nil }
     return region?.epoch ?? 0
   }
 
+  /// The one we know of is the one that serves.
+  private var hasServingShim: Bool { supervision?.active != nil && supervision?.active == region?.active }
+
   private func replaced(after epoch: UInt64) async throws(ShimHostError) {
-    try await reaches("no successor served") { (self.region?.epoch ?? 0) > epoch && self.supervision?.active != nil }
+    try await reaches("no successor served") { (self.region?.epoch ?? 0) > epoch && self.hasServingShim }
   }
 
   private func reaches(_ otherwise: String, _ condition: () -> Bool) async throws(ShimHostError) {

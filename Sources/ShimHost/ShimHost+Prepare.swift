@@ -49,8 +49,11 @@ extension ShimHost {
       MountTable.current().entries.filter { $0.type == Mountpoint.type && $0.source == source && $0.mountpoint != own }.map(\.mountpoint)
     }
     for path in Set(others).sorted() {
-      guard await life(of: path) == .dead else {
+      let life = await life(of: path)
+      guard life == .dead else {
         Log.warning("mount.left", ["path": path, "note": "it has this instance's name and is not dead, so it is left as it is"])
+        // The look at it holds one of four threads from now on; another one like it would not be worth that.
+        if life == nil { return }
         continue
       }
       let fault = await onWorker { Mountpoint.detach(path, source: source) }

@@ -37,7 +37,21 @@ final class FakeVolume: Volume {
     VolumeStatistics(bytes: files.reduce(0) { $0 + Int64($1.bytes.count) }, files: Int64(files.count))
   }
   func attach(to host: any VolumeHost) { self.host = host }
-  func inherit(_ inheritance: Inheritance) async {}
+  /// What a dead control plane left.
+  private(set) var inherited: [any InheritedLease] = []
+  var refusesLeases = false
+  /// Inherited, so each may be asked for once more.
+  private var unanswered: Set<HandleID> = []
+
+  func inherit(_ inheritance: Inheritance) async {
+    inherited = inheritance.leases
+    opens += inheritance.handles.count
+    open = Set(inheritance.handles.keys)
+    unanswered = open
+    for lease in inheritance.leases {
+      if refusesLeases { host?.revoke(lease) {} } else { leases[lease.node] = lease }
+    }
+  }
 
   /// A new file, its bytes on disk but none marked.
   @discardableResult
@@ -85,8 +99,11 @@ final class FakeVolume: Volume {
   }
 
   func open(_ node: NodeID, handle: HandleID, reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void) {
-    opens += 1
-    if !open.insert(handle).inserted { miscounts += 1 }
+    if open.insert(handle).inserted {
+      opens += 1
+    } else if unanswered.remove(handle) == nil {
+      miscounts += 1
+    }
     guard let file = files.first(where: { $0.node == node }) else {
       reply(.failure(.stale))
       return

@@ -83,7 +83,7 @@ import Testing
     mkdir(scratch.mountpoint, 0o755)
     try #require(mount("none", scratch.mountpoint, "tmpfs", 0, nil) == 0, "this test mounts a tmpfs, as root")
     #expect(Mountpoint.examine(scratch.mountpoint) == .failure(.foreignMount(type: "tmpfs")))
-    #expect(Mountpoint.detach(scratch.mountpoint) == .foreignMount(type: "tmpfs"))
+    #expect(Mountpoint.detach(scratch.mountpoint, source: "none") == .foreignMount(type: "tmpfs"))
     #expect(umount2(scratch.mountpoint, 0) == 0)
     #expect(Mountpoint.examine("/proc/self/fsmvp") == .failure(.cannotBeMade(.noEntry)))
     #expect(Mountpoint.examine("") != .success(.ready("")))
@@ -92,7 +92,8 @@ import Testing
   @Test("every refusal is one sentence that says what to do")
   func sentences() {
     let faults: [MountpointFault] = [
-      .cannotBeMade(.io), .notADirectory, .notEmpty, .foreignMount(type: "ext4"), .ours, .hung, .cannotBeDetached("busy"),
+      .cannotBeMade(.io), .notADirectory, .notEmpty, .foreignMount(type: "ext4"), .deadMount(of: "other", at: "/m"), .ours, .hung,
+      .cannotBeDetached("busy"),
     ]
     for fault in faults {
       let sentence = ShimHostError.mountpoint("/m", fault).description

@@ -3,6 +3,7 @@ import Core
 import EventLoop
 import Glibc
 import Support
+import Synchronization
 import Testing
 import Wire
 
@@ -13,6 +14,8 @@ struct Scratch: Sendable {
   let path: String
   let root: OwnedDescriptor
   var mountpoint: String { path + "/mnt" }
+  /// Its own: a start looks at every mount of its name.
+  var fsname: String { "fsmvp-" + (path.split(separator: "/").last ?? "") }
   var runtime: String { path + "/run" }
   var backing: String { path + "/bytes" }
 
@@ -36,7 +39,7 @@ struct Scratch: Sendable {
   func host(_ volume: FakeVolume, shim: String) -> ShimHost {
     ShimHost(
       options: ShimHost.Options(
-        mountpoint: mountpoint, fsname: "fsmvp-test", runtimeFolder: runtime, shimPath: shim, roots: [root.number], volumeID: 7), volume: volume)
+        mountpoint: mountpoint, fsname: fsname, runtimeFolder: runtime, shimPath: shim, roots: [root.number], volumeID: 7), volume: volume)
   }
 
   func clear() {
@@ -74,15 +77,35 @@ final class HangingCall<Value>: @unchecked Sendable {
   }
 }
 
+/// A word between threads of a test.
+final class Flag: Sendable {
+  private let isSet = Mutex(false)
+  var value: Bool { isSet.withLock { $0 } }
+  func set() { isSet.withLock { $0 = true } }
+}
+
 private protocol Hanging { func run() }
 extension HangingCall: Hanging { fileprivate func run() { result = body() } }
 
 /// Waits until `condition` holds, some seconds at most; the test's own expectation says what was missing.
 @DispatchLoop
-func eventually(_ condition: () -> Bool) async -> Bool {
-  for _ in 0..<2000 {
-    if condition() { return true }
+func eventually(within limit: Duration = .seconds(10), _ condition: () -> Bool) async -> Bool {
+  let deadline = SystemClock().now() + limit
+  while !condition() {
+    if SystemClock().now() >= deadline { return false }
     try? await Task.sleep(for: .milliseconds(5))
   }
-  return condition()
+  return true
+}
+
+extension ShimHost {
+  /// As when this control plane had died: it hears, says and holds nothing any more, and its shims serve on.
+  func leaveBehind() {
+    phase = .failed
+    endSupervision()
+    closeLink()
+    bellPoll?.close()
+    bellPoll = nil
+    (bell, shimBell, device, regionDescriptor, listening, ring) = (nil, nil, nil, nil, nil, nil)
+  }
 }
