@@ -187,6 +187,7 @@ def test_bytes_of_a_crashed_run_that_are_not_what_they_were_are_fetched_again(si
     with open(path, "rb") as stream:
         assert stream.read() == sim.bytes(file, "tag")
     assert 65536 <= sim.stats()["bytes_sent"][file] - sent <= 2 * 65536
+    assert run.stop() == 0
 
 
 def test_bytes_of_a_crashed_run_of_another_version_are_dropped(sim, run):
@@ -200,6 +201,8 @@ def test_bytes_of_a_crashed_run_of_another_version_are_dropped(sim, run):
     run.start()
     with open(path, "rb") as stream:
         assert stream.read() == sim.bytes(file, "tag")
+    assert run.stop() == 0
+    assert leftovers(run) == []
 
 
 def test_bytes_of_a_crashed_run_that_nobody_opens_again_are_not_left(sim, run):
