@@ -59,12 +59,12 @@ extension ShimHost {
 
   /// The epoch of the shim that serves now, and that can be talked to.
   private func serving() async throws(ShimHostError) -> UInt64 {
-    try await reaches("none could be talked to") { self.hasServingShim && self.link != nil }
+    try await reaches("none could be talked to") { self.hasServingShim }
     return region?.epoch ?? 0
   }
 
-  /// The one we know of is the one that serves.
-  private var hasServingShim: Bool { supervision?.active != nil && supervision?.active == region?.active }
+  /// The one we know of is the one that serves, and it can be talked to; how long the last outage took stands in the region by then.
+  private var hasServingShim: Bool { supervision?.active != nil && supervision?.active == region?.active && link != nil }
 
   private func replaced(after epoch: UInt64) async throws(ShimHostError) {
     try await reaches("no successor served") { (self.region?.epoch ?? 0) > epoch && self.hasServingShim }

@@ -9,11 +9,13 @@ import Wire
 /// them in order where the settings have changed. Everything here waits for other processes: for worker threads, or before the loops start.
 package final class Survivor: Sendable {
   let region: Region
+  private let path: String
   /// What the hello brought, and the connection it came by; nil once taken. A duplicate of /dev/fuse kept here would keep a mount alive.
   private let held: Mutex<(greeting: Greeting, socket: OwnedDescriptor)?>
 
-  private init(region: Region, greeting: Greeting, socket: OwnedDescriptor) {
+  private init(region: Region, path: String, greeting: Greeting, socket: OwnedDescriptor) {
     self.region = region
+    self.path = path
     held = Mutex((greeting, socket))
   }
 
@@ -23,20 +25,25 @@ package final class Survivor: Sendable {
     let path = runtimeFolder + "/shim.sock"
     let deadline = SystemClock().now() + limit
     while true {
-      guard case .success(let socket) = Hello.connect(path) else { return .success(nil) }
       let left = Int32(clamping: (deadline - SystemClock().now()).milliseconds)
-      switch Hello.hear(socket, milliseconds: max(left, 1)) {
-      case .failure(.noAnswer(let errno)) where errno.code == EPIPE && left > 1:
+      var socket: OwnedDescriptor?
+      let heard = Hello.connect(path).flatMap { connection in
+        socket = connection
+        return Hello.hear(connection, milliseconds: max(left, 1))
+      }
+      switch heard {
+      case .failure(.notReached), .failure(.foreignPeer):
+        return .success(nil)
+      case .failure(.noAnswer(let errno)) where errno.code == EPIPE && left > 0:
         // It died with our connection in its hands; its successor, or nobody, listens.
         usleep(2000)
+      case .success(let greeting) where greeting.status == EBUSY && left > limit.milliseconds / 2:
+        // It has not seen yet that the dead one's connection has ended.
+        usleep(20000)
       case .failure(let cause):
         return .failure(.leftBehind(path, cause))
-      case .success(let greeting) where greeting.status == EBUSY && left > 1:
-        // A connection of the dead one whose end it has not seen yet; or a living one's, which has the time to say so.
-        usleep(20000)
-        if left < limit.milliseconds / 2 { return .failure(.refused(greeting.message)) }
       case .success(let greeting):
-        guard greeting.status == 0 else { return .failure(.refused(greeting.message)) }
+        guard greeting.status == 0, let socket else { return .failure(.refused(greeting.message)) }
         return take(greeting, socket, path)
       }
     }
@@ -48,7 +55,7 @@ package final class Survivor: Sendable {
       // A killed process lets go of its locks a moment before it is gone.
       for _ in 0..<500 where isForeign(region.control) { usleep(2000) }
       if isForeign(region.control) { return .failure(.controlled(Int32(truncatingIfNeeded: region.control & 0xffff_ffff))) }
-      return .success(Survivor(region: region, greeting: greeting, socket: socket))
+      return .success(Survivor(region: region, path: path, greeting: greeting, socket: socket))
     } catch {
       return .failure(.region(error))
     }
@@ -128,6 +135,7 @@ package final class Survivor: Sendable {
     _ = send(socket.number, quit, quit.count, Int32(MSG_NOSIGNAL))
     for _ in 0..<200 where Hello.isAlive(greeting.who) { usleep(5000) }
     if let error = Self.end(greeting.who) { return error }
+    unlink(path)
     // One that had claimed in between.
     return region.active == greeting.who ? nil : Self.end(region.active)
   }

@@ -58,8 +58,6 @@ def stand(run, sim, tmp_path):
     stand = Stand(run, sim, tmp_path, size=MiB)
     file = sim.add(16 * MiB, "gated.mp4")
     stand.gated = run.stage(file, "tag")
-    # Opened once, so that OPEN itself needs no download link.
-    os.close(os.open(stand.gated, os.O_RDONLY))
     stand.gate = sim.gate(file=file)
     return stand
 

@@ -31,9 +31,10 @@ import Volume
     let scratch = try Scratch()
     defer { scratch.clear() }
     let first = FakeVolume(folder: scratch.backing)
-    first.add("a", pattern(200_000))
     let dead = scratch.host(first, shim: try Scratch.shim())
     try await dead.start()
+    await first.warmUp(scratch.mountpoint)
+    first.add("a", pattern(200_000))
     #expect(await eventually { dead.shims.contains { $0.who == dead.region?.standby } })
     try await before(scratch, first, dead)
     let pids = dead.shims.map(\.pid)
@@ -203,6 +204,7 @@ import Volume
       poll(&watched, 1, 5000)
       let connection = OwnedDescriptor(accept(listening.number, nil, nil))
       var hello = fsmvp_hello()
+      guard fsmvp_receive(connection.number, &hello, 512, nil, nil, 1000) == 0 else { return false }
       hello.magic = wireMagic
       hello.abi = 99
       return fsmvp_send(connection.number, &hello, 512, nil, 0, 1000) == 0

@@ -64,6 +64,18 @@ final class FakeVolume: Volume {
     return file.node
   }
 
+  /// A file was opened and closed once on the mount at `mountpoint`, before what the test is about.
+  ///
+  /// That close is a FLUSH, answered ENOSYS, and the kernel's last one. Without it, a child of this process (which has its files until its exec)
+  /// might wait there for a shim that is dead, while the loop, which is to start another one, waits for that child.
+  func warmUp(_ mountpoint: String) async {
+    files.append(File(name: "warm", node: NodeID(99), cursor: 99, bytes: []))
+    let call = HangingCall { FileManager.read(mountpoint + "/warm") }
+    _ = await Task.detached { call.join() }.value
+    _ = await eventually { self.open.isEmpty }
+    (files, opens, releases) = ([], 0, [])
+  }
+
   func remove(_ name: String) {
     files.removeAll { $0.name == name }
     modified += 1
@@ -155,7 +167,7 @@ enum FileManager {
   }
 
   static func read(_ path: String) -> Result<[UInt8], Errno> {
-    guard let file = fopen(path, "r") else { return .failure(.current) }
+    guard let file = fopen(path, "re") else { return .failure(.current) }
     defer { fclose(file) }
     var bytes: [UInt8] = []
     var part = [UInt8](repeating: 0, count: 1 << 16)

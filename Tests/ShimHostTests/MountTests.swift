@@ -21,6 +21,7 @@ import Wire
     let volume = FakeVolume(folder: scratch.backing)
     let host = scratch.host(volume, shim: try Scratch.shim())
     try await host.start()
+    await volume.warmUp(scratch.mountpoint)
     do {
       try await body(scratch, volume, host)
     } catch {

@@ -15,7 +15,7 @@ import Testing
   @Test func ordersOfControl() {
     let orders: [(UInt32, Int)] = [
       (FSMVP_FRAME_INVALIDATE.rawValue, 24), (FSMVP_FRAME_REVOKED.rawValue, 8), (FSMVP_FRAME_QUIT.rawValue, 0),
-      (FSMVP_FRAME_LOG_LEVEL.rawValue, 4),
+      (FSMVP_FRAME_LOG_LEVEL.rawValue, 4), (FSMVP_FRAME_DRAIN.rawValue, 0),
     ]
     for (type, body) in orders {
       let whole = frame(UInt32(16 + body), type, body: body)
@@ -28,7 +28,7 @@ import Testing
   }
 
   @Test func whatControlMayNotSend() {
-    for type: UInt32 in [0, 1, 2, 7, .max] { #expect(parse(frame(16, type, body: 0)).0 == -EPROTO) }
+    for type: UInt32 in [0, 1, 2, 8, .max] { #expect(parse(frame(16, type, body: 0)).0 == -EPROTO) }
     for length: UInt32 in [0, 15, 4097, .max] { #expect(parse(frame(length, 5, body: 0)).0 == -EPROTO) }
     var random = SystemRandomNumberGenerator()
     for _ in 0..<5_000 {
