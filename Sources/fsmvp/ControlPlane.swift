@@ -22,6 +22,7 @@ final class ControlPlane {
   private(set) var host: ShimHost?
   private var server: ControlServer?
   private var signals: [LoopSignal] = []
+  private var terminalTimer: LoopTimer?
   private(set) var stopping: StopReason?
   let notifier = ServiceNotifier()
   let reloads: Int
@@ -136,6 +137,18 @@ final class ControlPlane {
         signals.append(signal)
       }
     }
+    if !isImmune { watchTerminal() }
+  }
+
+  /// The kernel tells a closing terminal's end to its session's leader alone, which under `make run` in a window of its own is make.
+  private func watchTerminal() {
+    guard let terminal = (0...Int32(2)).first(where: { isatty($0) != 0 }) else { return }
+    terminalTimer = try? LoopTimer(on: .dispatch) { [weak self] in
+      var watched = pollfd(fd: terminal, events: 0, revents: 0)
+      guard poll(&watched, 1, 0) > 0, watched.revents & Int16(POLLHUP | POLLERR) != 0 else { return }
+      DispatchLoop.assumeIsolated { self?.interrupted(by: SIGHUP) }
+    }
+    terminalTimer?.start(after: .seconds(1), every: .seconds(1))
   }
 
   private func interrupted(by number: Int32) {
