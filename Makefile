@@ -23,7 +23,7 @@ SHIM_FLAGS := $(C_FLAGS) -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong
 SWIFT_FLAGS := -c release --static-swift-stdlib
 SWIFT_SOURCES = $(shell find Sources shim/wire -type f) Package.swift
 
-.PHONY: all deps test-deps shim control run test test-swift test-programs test-mount test-live bench check fmt install clean help
+.PHONY: all deps test-deps shim control run test test-swift test-programs test-mount test-live bench soak check fmt install clean help
 
 ## all: build build/bin/fsmvp and build/bin/fsmvp-shim (release)
 all: deps shim control
@@ -97,6 +97,10 @@ test-live: deps
 ## bench: the figures of the issue: upload overlap, cold read, idle memory (takes minutes)
 bench: all $(VENV)/.ready
 	$(VENV)/bin/python bench/run.py $(ARGS)
+
+## soak: the long form of the tests of failover, with a report (ARGS="--shim-kills N --control-kills N --seed N")
+soak: all $(VENV)/.ready
+	$(VENV)/bin/python Tests/Mount/soak.py $(ARGS)
 
 ## check: formatting and C warnings
 check: deps test-deps

@@ -63,10 +63,15 @@ class Stand:
 
     # Afterwards
 
+    def rows_are_free(self):
+        try:
+            wait_until(lambda: not self.region.slots() and not self.region.handles(), 10)
+        except AssertionError:
+            raise AssertionError(f"rows in use: slots {self.region.slots()}, handles {self.region.handles()}") from None
+
     def settled(self):
         """Every slot and every handle row is free again: what was opened was released, and nobody waits."""
-        wait_until(lambda: not self.region.slots(), 10, what="free slots")
-        wait_until(lambda: not self.region.handles(), 10, what="free handle rows")
+        self.rows_are_free()
         wait_until(lambda: self.run.item(self.path)["openRef"] == 0, 10, what="openRef 0")
         assert self.run.cli("status", "--json").json["openHandles"] == 0
 

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The long form of the tests of failover: hundreds of kills, overlapping, under users who compare every byte. `make soak` runs it.
+
+Prints a report and exits 0 only where not one error, hang or row in use was left.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import users  # noqa: E402
+from failover import ALL, Stand, kill_at_random  # noqa: E402
+from house import MiB, Instance, Sim  # noqa: E402
+from readers import Background  # noqa: E402
+
+
+def figures(values):
+    ordered = sorted(values)
+    return (
+        f"{statistics.median(ordered):.2f} / {ordered[int(len(ordered) * 0.99)]:.2f} / {ordered[-1]:.2f} ms (median / p99 / max of {len(ordered)})"
+        if ordered
+        else "none measured"
+    )
+
+
+def shim_kills(stand, count, modes, draw):
+    """Kills of the active shim alone, one after the other; the outage as a warm 4 KiB O_DIRECT reader sees it."""
+    outages = []
+    with stand.users(*modes) as some:
+        for _ in range(count):
+            time.sleep(draw.uniform(0.01, 0.06))
+            at = stand.kill_active()
+            stand.ready()
+            time.sleep(0.02)
+            outage = some["probe"].outage(at)
+            if outage is not None:
+                outages.append(outage * 1000)
+            some.check()
+        return outages, some.finish()
+
+
+def control_kills(stand, count):
+    """From the new process's exec to the first completion of an OPEN sent after the kill."""
+
+    def open_and_tell():
+        os.close(os.open(stand.path, os.O_RDONLY))
+        return users.monotonic()
+
+    outages = []
+    for _ in range(count):
+        stand.run.kill()
+        opening = Background(open_and_tell)
+        time.sleep(0.02)
+        start = users.monotonic()
+        # From this thread: the control plane ends with the thread that started it.
+        stand.run.start()
+        outages.append((opening.result(30) - start) * 1000)
+        stand.ready()
+    return outages
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shim-kills", type=int, default=1000)
+    parser.add_argument("--control-kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    draw = random.Random(options.seed)
+    sim = Sim()
+    with tempfile.TemporaryDirectory(prefix="fsmvp-soak-") as folder:
+        run = Instance(sim)
+        try:
+            stand = Stand(run.start(), sim, pathlib.Path(folder), size=64 * MiB)
+            alone = max(1, options.shim_kills // 5)
+            outages, work = shim_kills(stand, alone, ["probe"], draw)
+            print(f"shim kills, probe reader alone: {alone}; outage {figures(outages)}; {sum(work.values())} operations, 0 errors")
+            outages, work = shim_kills(stand, alone, [*ALL, "direct", "mapped"], draw)
+            print(f"shim kills, full load:          {alone}; outage {figures(outages)}; {sum(work.values())} operations, 0 errors")
+            quiet = max(1, options.control_kills // 5)
+            print(f"control plane kills:            {quiet}; outage {figures(control_kills(stand, quiet))}")
+            total = {"active": 0, "standby": 0, "control": 0}
+            with stand.users() as some:
+                while total["active"] + 2 * alone < options.shim_kills or total["control"] + quiet < options.control_kills:
+                    for name, count in kill_at_random(stand, 5, draw.random()).items():
+                        total[name] += count
+                    some.check()
+                stand.ready()
+                work = some.finish()
+            print(f"overlapping kills:              {total}; {sum(work.values())} operations, 0 errors")
+            stand.settled()
+            stand.ends_clean()
+            print("afterwards: every slot and handle row free, no process, mount or file left")
+        except BaseException:
+            print(run.log.read_text()[-6000:])
+            raise
+        finally:
+            run.destroy()
+            sim.close()
+
+
+if __name__ == "__main__":
+    main()
