@@ -29,7 +29,9 @@ extension ShimHost {
       _ = try await self.serving()
       let old = self.shims.filter { $0 !== self.process }
       self.supervise(.wanted(another: true))
-      try await self.reaches("no new shim was ready") { self.shims.contains { new in new !== self.process && !old.contains { $0 === new } } }
+      try await self.reaches("no new shim was ready") {
+        self.shims.contains { new in new !== self.process && !old.contains { $0 === new } }
+      }
       for shim in old { shim.kill(SIGKILL) }
       try await self.reaches("an old standby did not end") { old.allSatisfy { !$0.isRunning } }
       try await self.handOver()

@@ -123,7 +123,8 @@ package final class ShimHost {
     guard let region, let ring else { return nil }
     var figures = ShimFigures(
       pid: process.flatMap { $0.isRunning ? $0.pid : nil } ?? 0, epoch: region.epoch, restarts: Int(clamping: max(region.epoch, 1) - 1),
-      openHandles: opened.count, leases: leases?.count ?? 0, inHand: ring.inHand, hostile: ring.hostileCount &+ hostileHandles &+ hostileFrames,
+      openHandles: opened.count, leases: leases?.count ?? 0, inHand: ring.inHand,
+      hostile: ring.hostileCount &+ hostileHandles &+ hostileFrames,
       counters: region.counters)
     figures.state = failure != nil ? .failed : supervision?.active == nil ? .replacing : .serving
     figures.reason = failure

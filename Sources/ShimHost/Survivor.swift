@@ -95,7 +95,9 @@ package final class Survivor: Sendable {
   /// The mount, as the mount table has it; else why these shims do not serve what is wanted, as the settings are called.
   func mount(for options: ShimHost.Options, isReadOnly: Bool) -> Result<MountEntry, Disagreement> {
     held.withLock { held in
-      guard let greeting = held?.greeting, !Unmount.isGone(greeting.device) else { return .failure(Disagreement(about: "its mount is gone")) }
+      guard let greeting = held?.greeting, !Unmount.isGone(greeting.device) else {
+        return .failure(Disagreement(about: "its mount is gone"))
+      }
       guard let mount = MountTable.current().top(at: region.mountpoint), mount.type == "fuse." + options.subtype else {
         return .failure(Disagreement(about: "its mount is gone"))
       }

@@ -6,6 +6,7 @@ import time
 
 import users
 from house import MiB, is_alive, mounts, wait_until
+from readers import sha256
 from region import Region
 
 ALL = ["direct", "probe", "buffered", "names", "open"]
@@ -14,10 +15,10 @@ ALL = ["direct", "probe", "buffered", "names", "open"]
 class Stand:
     """A running instance with one staged file, and its right bytes in a file of their own."""
 
-    def __init__(self, run, sim, tmp_path, size=8 * MiB, fetched=True):
+    def __init__(self, run, sim, tmp_path, size=8 * MiB, fetched=True, want="want"):
         self.run, self.sim = run, sim
         self.file = sim.add(size, "clip.mp4")
-        self.want = str(tmp_path / "want")
+        self.want = str(tmp_path / want)
         with open(self.want, "wb") as out, sim.content(self.file, "tag") as right:
             while block := right.read(MiB):
                 out.write(block)
@@ -119,3 +120,49 @@ def kill_at_random(stand, seconds, seed, pause=(0.01, 0.12)):
             run.process.wait()
             run.start()
     return counts
+
+
+def read_and_upload(run, sim, tmp_path, chromium, receiver, size, rate, shim_kills, control_kills, seed):
+    """One whole O_DIRECT read and one browser's upload at once, under kills spread over their time; both have to end right.
+
+    Returns the outages of the shim kills, in ms, as a warm reader saw them.
+    """
+    draw = random.Random(seed)
+    stand = Stand(run, sim, tmp_path, size=MiB)
+    probed = stand.users("probe")
+    sim.set(rate=rate)
+    file = sim.add(size, "upload.mp4")
+    path = run.stage(file, "uploader")
+    with sim.content(file, "uploader") as right:
+        uploaded_right = sha256(right)
+    reading = Stand(run, sim, tmp_path, size=size, fetched=False, want="read")
+    kills = ["shim"] * shim_kills + ["control"] * control_kills
+    draw.shuffle(kills)
+    pause = size / rate * 0.8 / len(kills)
+    outages = []
+    try:
+        with reading.users("once") as some:
+            chromium.open(receiver.url)
+            chromium.choose(path)
+            for kill in kills:
+                time.sleep(draw.uniform(0.5, 1.5) * pause)
+                if kill == "control":
+                    stand.kill_control()
+                    stand.ready()
+                    continue
+                at = stand.kill_active()
+                stand.ready()
+                time.sleep(0.02)
+                outages.append(probed["probe"].outage(at))
+            still_running = some.all[0].process.poll() is None, chromium.ended() is None
+            state = wait_until(chromium.ended, 300, 0.05, what="the upload ends")
+            assert state == f"done {uploaded_right}", state
+            some.all[0].process.wait(300)
+            some.check()
+            assert some.all[0].operations == size // MiB
+        probed.finish()
+    finally:
+        probed.__exit__(None, None, None)
+        sim.set(rate=0)
+    reading.settled()
+    return [outage * 1000 for outage in outages if outage is not None], still_running

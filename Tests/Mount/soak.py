@@ -16,7 +16,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import users  # noqa: E402
-from failover import ALL, Stand, kill_at_random  # noqa: E402
+from browser import Chromium, Receiver  # noqa: E402
+from failover import ALL, Stand, kill_at_random, read_and_upload  # noqa: E402
 from house import MiB, Instance, Sim  # noqa: E402
 from readers import Background  # noqa: E402
 
@@ -66,6 +67,20 @@ def control_kills(stand, count):
     return outages
 
 
+def uploads(sim, folder, seed):
+    """The issue's figure: a 1 GiB O_DIRECT read and a browser's upload, 50 kills of the shim, 20 of the control plane."""
+    browser, receiver, run = Chromium(), Receiver(), Instance(sim)
+    try:
+        outages, running = read_and_upload(
+            run.start(), sim, folder, browser, receiver, 1024 * MiB, 40 * MiB, shim_kills=50, control_kills=20, seed=seed)
+        print(f"1 GiB read and upload at once:  50 shim and 20 control plane kills, both hashes right (running at the last kill: {running});")
+        print(f"                                outage {figures(outages)}")
+    finally:
+        browser.close()
+        receiver.close()
+        run.destroy()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shim-kills", type=int, default=1000)
@@ -78,6 +93,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="fsmvp-soak-") as folder:
         run = Instance(sim)
         try:
+            uploads(sim, pathlib.Path(folder), options.seed)
             stand = Stand(run.start(), sim, pathlib.Path(folder), size=64 * MiB)
             alone = max(1, options.shim_kills // 5)
             outages, work = shim_kills(stand, alone, ["probe"], draw)

@@ -2,6 +2,7 @@
 
 import pytest
 from browser import Chromium, Receiver
+from failover import read_and_upload
 from house import MiB, wait_until
 from readers import sha256
 
@@ -65,3 +66,10 @@ def test_a_demo_video_plays(make, chromium):
     before = chromium.evaluate("document.querySelector('video').currentTime")
     chromium.evaluate("document.querySelector('video').muted = true; document.querySelector('video').play(); 1")
     wait_until(lambda: chromium.evaluate("document.querySelector('video').currentTime") > before + 0.5, 20, what="it plays")
+
+
+def test_an_upload_and_a_read_while_everybody_dies(sim, run, chromium, receiver, tmp_path):
+    """`make soak` has it with 1 GiB, 50 kills of the shim and 20 of the control plane."""
+    outages, _ = read_and_upload(run, sim, tmp_path, chromium, receiver, 48 * MiB, 16 * MiB, shim_kills=8, control_kills=3, seed=1)
+    assert run.cli("status", "--json").json["shim"]["restarts"] == 8
+    assert outages

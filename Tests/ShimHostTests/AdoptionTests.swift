@@ -70,7 +70,8 @@ import Volume
       #expect(survivor.root(at: scratch.backing) != nil && survivor.root(at: scratch.runtime) == nil)
       try await host.start(adopting: survivor)
       #expect(host.figures?.epoch == 1 && Set(host.shims.map(\.pid)) == Set(pids))
-      #expect(volume.open.count == 1 && host.opened.count == 1 && host.connection == MountTable.current().top(at: scratch.mountpoint)?.minor)
+      #expect(
+        volume.open.count == 1 && host.opened.count == 1 && host.connection == MountTable.current().top(at: scratch.mountpoint)?.minor)
       #expect(host.region?.volume == 7 && host.region?.control == fsmvp_process_id(getpid()))
       let number = descriptors.number
       #expect(try await away { FileManager.read("/proc/self/fd/\(number)") } == .success(pattern(200_000)))

@@ -68,7 +68,8 @@ import Testing
   @Test(
     "a row that no honest control plane writes is revoked",
     arguments: [
-      { $0.root = 1 }, { $0.node = 0 }, { $0.length = .max }, { $0.length = 65 * 65536 }, { $0.map_offset = 4 }, { $0.map_offset = 1 << 40 },
+      { $0.root = 1 }, { $0.node = 0 }, { $0.length = .max }, { $0.length = 65 * 65536 }, { $0.map_offset = 4 },
+      { $0.map_offset = 1 << 40 },
       { $0.map_words = 0 }, { $0.map_words = .max }, { $0.block_shift = 3 }, { $0.name_length = 0 }, { $0.name_length = 64 },
       { $0.name.0 = 0x2e }, { $0.name.1 = 0x2f },
     ] as [@Sendable (inout fsmvp_lease) -> Void])
@@ -132,7 +133,9 @@ import Testing
   func replies() throws {
     let test = try TestRegion()
     #expect(test.region.replies == 0)
-    for (op, segment) in [(FSMVP_OP_READ, FSMVP_SEGMENT_LOCAL), (FSMVP_OP_OTHER, FSMVP_SEGMENT_LOCAL), (FSMVP_OP_OPEN, FSMVP_SEGMENT_TOTAL)] {
+    for (op, segment) in [
+      (FSMVP_OP_READ, FSMVP_SEGMENT_LOCAL), (FSMVP_OP_OTHER, FSMVP_SEGMENT_LOCAL), (FSMVP_OP_OPEN, FSMVP_SEGMENT_TOTAL),
+    ] {
       test.region.record(op: op.rawValue, segment: segment, from: 1, to: 2)
     }
     test.region.record(op: FSMVP_OP_OPEN.rawValue, segment: FSMVP_SEGMENT_PICKUP, from: 1, to: 2)
