@@ -13,6 +13,7 @@ extension StagedVolume {
     act(tiles.begin(inheritance.handles, at: time))
     let refused = await takeUp(inheritance.leases)
     await claimFiles(except: refused)
+    act(tiles.forgetDropped())
   }
 
   /// A start with nothing open and leased; does nothing where `inherit` was called.

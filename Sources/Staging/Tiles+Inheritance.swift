@@ -47,6 +47,18 @@ extension Tiles {
     if tile.openRef == 0 { grantGrace(seq, time) }
   }
 
+  /// Where uploaded bytes are dropped, the dead one may have dropped some whose pages the kernel still has: no OPEN before it has forgotten them.
+  mutating func forgetDropped() -> [TileAction] {
+    guard rules.afterUpload == .dropBytes, !isStopped else { return [] }
+    return all.flatMap { tile -> [TileAction] in
+      guard tile.isNamed, tile.openRef == 0, tile.bytes == .none, tile.entry.size > 0 else { return [] }
+      let generation = drawGeneration()
+      tiles[tile.entry.seq]?.bytes = .forgetting(generation)
+      pending[generation] = tile.entry.seq
+      return [.forgetPages(tile.entry.file, generation)]
+    }
+  }
+
   /// Of files that earlier runs left: for each standing item without bytes the latest that has sums.
   func claims(_ files: Set<BytesFile>) -> [Leftovers.Candidate] {
     var latest: [UInt64: BytesFile] = [:]

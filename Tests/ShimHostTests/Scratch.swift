@@ -89,7 +89,7 @@ extension HangingCall: Hanging { fileprivate func run() { result = body() } }
 
 /// Waits until `condition` holds, some seconds at most; the test's own expectation says what was missing.
 @DispatchLoop
-func eventually(within limit: Duration = .seconds(10), _ condition: () -> Bool) async -> Bool {
+func eventually(within limit: Duration = .seconds(30), _ condition: () -> Bool) async -> Bool {
   let deadline = SystemClock().now() + limit
   while !condition() {
     if SystemClock().now() >= deadline { return false }

@@ -9,7 +9,7 @@ import Wire
 @testable import ShimHost
 
 /// What the control plane does about shims that die, lie or hang, with programs in their place that do so on purpose.
-@Suite struct TakeoverTests {
+@Suite(.serialized) struct TakeoverTests {
   init() { EventLoop.start() }
 
   /// Mounts, says hello, and does `afterwards` once the test says `go`.
@@ -31,7 +31,7 @@ import Wire
 
   @DispatchLoop
   private func mounted(
-    _ afterwards: String = "", successor: String = "succeed()", standby: Bool = true,
+    _ afterwards: String = "", successor: String = "succeed()", standby: Bool = true, shimTimeout: Duration = .seconds(60),
     _ body: @DispatchLoop (Scratch, FakeVolume, ShimHost) async throws -> Void
   ) async throws {
     let scratch = try Scratch()
@@ -39,7 +39,7 @@ import Wire
     let volume = FakeVolume(folder: scratch.backing)
     var options = scratch.host(volume, shim: try FakeShim.make(mounting(afterwards), successor: successor, in: scratch)).options
     options.standby = standby
-    options.shimTimeout = .seconds(2)
+    options.shimTimeout = shimTimeout
     let host = ShimHost(options: options, volume: volume)
     var reports: [String] = []
     host.onShimEnd = { reports.append($0) }
@@ -141,7 +141,7 @@ import Wire
 
   @Test("a shim whose heartbeat stands still is killed and replaced") @DispatchLoop
   func hung() async throws {
-    try await mounted("os.kill(os.getpid(), 19)") { scratch, _, host in
+    try await mounted("os.kill(os.getpid(), 19)", shimTimeout: .seconds(2)) { scratch, _, host in
       go(scratch)
       #expect(await serves(host, epoch: 2))
     }
