@@ -14,7 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#define PRIORITY (-11) /* as sound servers have */
 
 static const char help[] =
     "fsmvp-shim answers the kernel for one FuseStream mount. It is started by `fsmvp run`, not by hand.\n"
@@ -201,6 +204,10 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	ignore_signals();
+	/* A dead shim is gone only when each of its threads has run once more, and until then its successor
+	 * waits: behind everybody's work on a busy machine (p99 of a kill under load 30 ms without, 15 with).
+	 * Without privilege it stays as it is. */
+	setpriority(PRIO_PROCESS, 0, PRIORITY);
 	close_on_exec(&shim.options);
 	mallopt(M_ARENA_MAX, 2);
 	log_set_level(shim.options.log_level);
