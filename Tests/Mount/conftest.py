@@ -1,6 +1,14 @@
+import signal
+
 import pytest
 
 import house
+
+# A shell that starts things in the background, or nohup, makes them ignore these; the programs under test are to have them as a login shell leaves them.
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
