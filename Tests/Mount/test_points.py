@@ -3,7 +3,10 @@
 import os
 import pathlib
 import re
+import signal
 import struct
+import subprocess
+import sys
 import time
 
 import house
@@ -187,3 +190,36 @@ def test_a_request_that_kills_every_shim_is_answered_eio(stand):
     assert is_alive(stand.run.process.pid)
     assert stand.run.cli("status", "--json").json["shim"]["state"] == "serving"
     stand.settled()
+
+
+def test_a_read_in_hand_whose_handle_was_released_does_not_keep_its_slot(stand):
+    """LOCAL at the death, and no lease to read by at the takeover: it stayed LOCAL for ever."""
+    file = stand.sim.add(MiB, "gated.bin")
+    stand.sim.gate(file=file)
+    path = stand.run.stage(file, "tag")
+    program = "import os,sys; fd=os.open(sys.argv[1],os.O_RDONLY|os.O_DIRECT); print('open',flush=True); sys.stdin.read(1)\n"
+    program += "import mmap\ntry: os.preadv(fd,[mmap.mmap(-1,4096)],0)\nexcept OSError as e: print(e.errno,flush=True)"
+    reader = subprocess.Popen([sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert reader.stdout.readline() == "open\n"
+        wait_until(lambda: not stand.region.slots(), what="the OPEN is done")
+        others = [stand.run.process.pid, stand.region.standby]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        stand.armed.arm("push.local")
+        reader.stdin.write("x")
+        reader.stdin.flush()
+        wait_until(lambda: not is_alive(stand.region.active), what="the shim died")
+        assert list(stand.region.slots().values()) == ["LOCAL"]
+        (index,) = [index for index, state in stand.region.handles().items() if state == "OPEN"]
+        offset, _, stride = struct.unpack_from("<QII", stand.region.memory, 224 + 16 * 4)
+        struct.pack_into("<I", stand.region.memory, offset + index * stride, 4)  # RELEASED
+        for pid in reversed(others):
+            os.kill(pid, signal.SIGCONT)
+        stand.sim.release()
+        wait_until(lambda: not stand.region.slots(), what="the slot is free")
+        assert reader.stdout.readline().strip() in ("5", "9"), "an error, for there is no handle any more"
+    finally:
+        reader.kill()
+        reader.wait()
+    stand.ready()

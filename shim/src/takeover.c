@@ -195,11 +195,12 @@ static void run_locals(struct shim *shim, uint32_t index)
 		struct row row = {index, entry->job_generation};
 		uint32_t next = entry->job_next;
 		struct fsmvp_handle *handle = handle_find(&shim->handles, entry->handle);
+		uint64_t lease = handle ? fsmvp_load_acquire(&handle->lease) : 0;
 		fuse_req_t request = ring_take(&shim->ring, index);
 
-		if (entry->op == FSMVP_OP_READ)
-			disk_hand(shim, row, request, handle ? fsmvp_load_acquire(&handle->lease) : 0,
-				  entry->size);
+		/* Without a lease (the handle was released meanwhile) there is nothing to read from. */
+		if (entry->op == FSMVP_OP_READ && lease != 0)
+			disk_hand(shim, row, request, lease, entry->size);
 		else
 			forward_row(shim, row, request);
 		index = next;
