@@ -27,7 +27,7 @@ extension ShimHost {
     do throws(LoopError) {
       let shim = try spawn(arguments, descriptors + options.roots)
       Log.info("shim.spawned", ["pid": shim.pid])
-      supervise(shim.who != 0 ? .spawned(shim.who) : .notSpawned("it ended at once"))
+      supervise(.spawned(shim.who))
     } catch {
       Log.error("shim.not_spawned", ["cause": error.description])
       supervise(.notSpawned("it cannot be started (\(error.description))"))

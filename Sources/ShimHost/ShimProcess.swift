@@ -37,8 +37,8 @@ final class ShimProcess {
     self.child = child
     self.ended = ended
     pid = child.pid
-    // 0 where it has ended already.
-    who = fsmvp_process_id(child.pid)
+    // Also of one that has ended already: its end is told later, with how it came.
+    who = fsmvp_process_started(child.pid)
     this.process = self
   }
 
