@@ -20,7 +20,7 @@ protocol TileStore: AnyObject, Sendable {
   var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)? { get set }
   var onFailure: (@Sendable (String?) -> Void)? { get set }
   nonisolated var bytesPresent: Int64 { get }
-  func read(_ range: ByteRange, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void)
+  func read(_ range: ByteRange, reply: @escaping StoreReply)
   func distrust(_ range: ByteRange)
   func setFilling(_ isFilling: Bool)
   func close(error: Errno, done: @escaping @Sendable () -> Void)

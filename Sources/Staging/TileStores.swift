@@ -136,7 +136,10 @@ final class TileStores {
     EventLoop.transfer.post {
       TransferLoop.assumeIsolated {
         if wasBad { store.distrust(range) }
-        store.read(range, reply: reply)
+        store.read(range) {
+          reply($0)
+          return nil
+        }
       }
     }
   }

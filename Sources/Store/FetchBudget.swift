@@ -37,11 +37,11 @@ package final class FetchBudget {
   var adjust: (inout FetchPlan.Settings) -> Void = { _ in }
 
   private var inFlight = 0
-  private var demandQueue: [SparseStore] = []
-  private var fillQueue: [SparseStore] = []
+  private var demandQueue: [FetchStore] = []
+  private var fillQueue: [FetchStore] = []
   private var isPumping = false
   /// Stores with something in flight.
-  private var active: [ObjectIdentifier: (store: SparseStore, slots: Int)] = [:]
+  private var active: [ObjectIdentifier: (store: FetchStore, slots: Int)] = [:]
   private var starved: [FetchSlot] = []
   private var reservations: [Int: CacheFolder.Reservation] = [:]
   private var nextTicket = 1
@@ -60,7 +60,7 @@ package final class FetchBudget {
   // MARK: Connections
 
   /// `store` could use a connection; it gets `take` when its turn has come.
-  func ask(_ store: SparseStore, isDemand: Bool) {
+  func ask(_ store: FetchStore, isDemand: Bool) {
     if isDemand { demandQueue.append(store) } else { fillQueue.append(store) }
   }
 
@@ -84,19 +84,19 @@ package final class FetchBudget {
     return inFlight < options.rangesInAll
   }
 
-  func began(_ store: SparseStore) {
+  func began(_ store: FetchStore) {
     inFlight += 1
     active[ObjectIdentifier(store), default: (store, 0)].slots += 1
   }
 
-  func ended(_ store: SparseStore, _ slot: FetchSlot) {
+  func ended(_ store: FetchStore, _ slot: FetchSlot) {
     inFlight -= 1
     starved.removeAll { $0 === slot }
     let key = ObjectIdentifier(store)
     if let slots = active[key]?.slots, slots > 1 { active[key]?.slots = slots - 1 } else { active[key] = nil }
   }
 
-  func forget(_ store: SparseStore) {
+  func forget(_ store: FetchStore) {
     demandQueue.removeAll { $0 === store }
     fillQueue.removeAll { $0 === store }
   }
@@ -110,7 +110,7 @@ package final class FetchBudget {
     if writer.isIdle { for entry in active.values { entry.store.flushAll() } }
   }
 
-  func isStarved(_ store: SparseStore) -> Bool { starved.contains { $0.store === store } }
+  func isStarved(_ store: FetchStore) -> Bool { starved.contains { $0.store === store } }
 
   /// Buffers came back.
   func buffersFreed() {

@@ -9,13 +9,15 @@ extension FetchPlan {
     let end = min(position, fetch.limit)
     guard end > fetch.position else { return }
     fetches[index].position = end
+    fetches[index].lastBytes = now
     let range = ByteRange(fetch.position, end)
     let new = held.missing(in: range).reduce(0) { $0 + $1.count }
     held.insert(range)
     heldCount += new
     lastProgress = now
     hasServerPause = false
-    tuner.received(range.count, active: fetches.count, now: now)
+    tuner.received(range.count, active: fetches.count { !$0.isDemand }, now: now)
+    if isBounded, !fetch.isDemand { speculation.fetched(range) }
     // What is sent once more is a sign of life, but no reason to believe that it will get further this time.
     guard new > 0 else { return }
     wholeBroughtBytes = true
@@ -79,6 +81,7 @@ extension FetchPlan {
     // What is held but not yet written is on its way and right.
     for piece in RangeSet(extents.missing(in: blocks)).missing(in: blocks) { held.remove(piece) }
     extents.remove(blocks)
+    if isBounded { speculation.dropped(blocks) }
     presentCount -= gone
     heldCount -= gone
     waiters.recompute(extents)

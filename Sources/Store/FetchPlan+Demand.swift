@@ -6,6 +6,8 @@ extension FetchPlan {
 
   /// A reader wants `range` (not empty, inside the file) and is known as `waiter` from now on.
   mutating func read(_ range: ByteRange, waiter: Int, now: Moment) -> (ReadAnswer, [Action]) {
+    speculation.read(range)
+    cursors.read(range, held: held, size: size)
     guard let missing = extents.firstMissing(in: range)?.start else { return (.present, []) }
     if let permanentFailure { return (.failed(permanentFailure), []) }
     if isHalted || (isReported && waiters.isEmpty) {
@@ -18,11 +20,17 @@ extension FetchPlan {
       if !hasServerPause { notBefore = min(notBefore, now + settings.backoff) }
     }
     waiters.add(.init(id: waiter, range: range, since: now, missing: missing))
-    fillCursor = range.start
     return (.waiting, needLink(now))
   }
 
+  /// Bytes that are there were read without asking for them.
+  mutating func touched(_ range: ByteRange) {
+    speculation.read(range)
+    cursors.read(range, held: held, size: size)
+  }
+
   mutating func needLink(_ now: Moment) -> [Action] {
+    if let linkExpires, now >= linkExpires, linkState == .ready, !isRenewing { linkState = .none }
     guard linkState == .none, now >= notBefore, permanentFailure == nil, !isHalted, !waiters.isEmpty || wantsMoreBytes else { return [] }
     linkState = .pending
     return [.newLink]
@@ -77,15 +85,15 @@ extension FetchPlan {
       comparison = .fetching(id: id, range)
       return [.probe(id: id, range: range)]
     }
-    if wantsTrial { return startTrial() }
+    if wantsTrial { return startTrial(now) }
     guard let offset = nextDemand() else { return [] }
     var actions: [Action] = []
     if fetches.count >= connectionCap { actions += preempt() }
-    if isWholeOnly { return actions + startWhole(isDemand: true) }
+    if isWholeOnly { return actions + startWhole(isDemand: true, now) }
 
     let cut = fetches.firstIndex { $0.inFlight.contains(offset) }
     // From the block's beginning, so far as nobody has or gets those bytes.
-    var start = held.missing(in: ByteRange(roundDown(offset), offset + 1)).last?.start ?? offset
+    var start = held.missing(in: ByteRange(roundDown(offset, to: settings.grain), offset + 1)).last?.start ?? offset
     for fetch in fetches where !fetch.inFlight.isEmpty && fetch.limit <= offset { start = max(start, fetch.limit) }
 
     readAhead = start == lastDemandEnd ? min(settings.readAheadLimit, readAhead * 2) : settings.readAhead
@@ -98,10 +106,10 @@ extension FetchPlan {
       actions.append(.stop(id: fetches[cut].id, at: start))
     }
     let gap = freeGap(from: start, to: size) ?? ByteRange(start, size)
-    var end = min(roundUp(min(wanted, size)), gap.end)
+    var end = min(roundUp(min(wanted, size), to: settings.grain), gap.end)
     // No crumbs between this and the end of what was cut.
     if let cutLimit, cutLimit > end, cutLimit - end < settings.readAhead { end = min(cutLimit, gap.end) }
-    let fetch = makeFetch(ByteRange(gap.start, end), isDemand: true)
+    let fetch = makeFetch(ByteRange(gap.start, end), isDemand: true, now)
     lastDemandEnd = end
     demandCursor = end >= size ? 0 : end
     actions.append(.start(id: fetch.id, range: ByteRange(fetch.start, fetch.limit), isDemand: true))
@@ -109,20 +117,20 @@ extension FetchPlan {
   }
 
   /// Bytes that are held already may come again; nothing that is in flight does.
-  private mutating func startTrial() -> [Action] {
+  private mutating func startTrial(_ now: Moment) -> [Action] {
     wantsTrial = false
     var end = roundUp(min(size, settings.readAhead))
     for fetch in fetches where !fetch.inFlight.isEmpty { end = min(end, fetch.inFlight.start) }
     guard end > 0 else { return [] }
-    let fetch = makeFetch(ByteRange(0, end), isDemand: true)
+    let fetch = makeFetch(ByteRange(0, end), isDemand: true, now)
     trial = fetch.id
     return [.start(id: fetch.id, range: ByteRange(0, end), isDemand: true)]
   }
 
-  mutating func startWhole(isDemand: Bool) -> [Action] {
+  mutating func startWhole(isDemand: Bool, _ now: Moment) -> [Action] {
     guard fetches.isEmpty else { return [] }
     wholeBroughtBytes = false
-    let fetch = makeFetch(ByteRange(0, size), isDemand: isDemand)
+    let fetch = makeFetch(ByteRange(0, size), isDemand: isDemand, now)
     return [.start(id: fetch.id, range: ByteRange(0, size), isDemand: isDemand)]
   }
 

@@ -39,7 +39,7 @@ extension FetchPlan {
     case .wrongAnswer:
       // Parallel ones are one burst.
       guard failedEpoch == epoch else { return [] }
-      if start > 0, !answersRanges, !hadTrial, !fetches.contains(where: { $0.start == 0 }) {
+      if start > 0, !isBounded, !answersRanges, !hadTrial, !fetches.contains(where: { $0.start == 0 }) {
         hadTrial = true
         wantsTrial = true
         epoch += 1
@@ -99,10 +99,26 @@ extension FetchPlan {
   private mutating func replaceLink() -> [Action] {
     guard linkState == .ready else { return [] }
     linkState = .pending
+    // One is on its way already.
+    return isRenewing ? [] : [.newLink]
+  }
+
+  /// Before the link ends, so that nothing is refused: what is in flight goes on under the old one.
+  private mutating func renewLink(_ now: Moment) -> [Action] {
+    guard let renewAt, now >= renewAt, linkState == .ready, !isRenewing, !isHalted, !waiters.isEmpty || wantsMoreBytes else { return [] }
+    isRenewing = true
+    self.renewAt = nil
     return [.newLink]
   }
 
-  mutating func linkReady(generation new: Int, now: Moment) -> [Action] {
+  /// - Parameter expires: when it ends, where that is known.
+  mutating func linkReady(generation new: Int, expires: Moment? = nil, now: Moment) -> [Action] {
+    isRenewing = false
+    linkExpires = expires
+    renewAt = expires.map { end in
+      let left = max(.zero, end - now)
+      return now + max(left - settings.renewal, .nanoseconds(left.nanoseconds / 10 * 9))
+    }
     // Another link may lead to another server.
     if new > generation {
       answersRanges = false
@@ -114,6 +130,13 @@ extension FetchPlan {
   }
 
   mutating func linkFailed(_ error: TransferError, now: Moment) -> [Action] {
+    let wasRenewing = isRenewing
+    isRenewing = false
+    if wasRenewing, linkState == .ready, let linkExpires, now < linkExpires {
+      // The old one still works.
+      renewAt = now + settings.backoffLimit
+      return []
+    }
     linkState = .none
     guard permanentFailure == nil else { return [] }
     lastError = Self.sentence(error)
@@ -125,7 +148,7 @@ extension FetchPlan {
   // MARK: An origin without ranges
 
   /// The answer's head came. `isWhole`: it is the object from 0 to its end whatever was asked.
-  mutating func began(_ id: Int, isWhole: Bool) -> [Action] {
+  mutating func began(_ id: Int, isWhole: Bool, now: Moment) -> [Action] {
     if trial == id { trial = nil }
     guard !isWholeOnly, let fetch = fetch(id) else { return [] }
     guard isWhole else {
@@ -134,7 +157,14 @@ extension FetchPlan {
     }
     guard fetch.start == 0 else { return [] }
     // All of it was asked for: says nothing about ranges.
-    return fetch.limit == size ? [] : becomeWhole(keeping: id)
+    guard fetch.limit < size else { return [] }
+    guard !isBounded else {
+      // A window has no place for what is not asked for.
+      fetches.removeAll { $0.id == id }
+      let refusal = TransferError.wrongAnswer("the server ignored the range, and without ranges a file cannot go through a window")
+      return [.cancel(id: id)] + failed(refusal, epoch: fetch.epoch, generation: fetch.generation, start: 0, now: now)
+    }
+    return becomeWhole(keeping: id)
   }
 
   private mutating func becomeWhole(keeping id: Int?) -> [Action] {
@@ -160,7 +190,7 @@ extension FetchPlan {
   /// With no byte to compare and none to come, there is nothing to mix.
   var hasNothingToCompare: Bool {
     guard case .wanted = comparison else { return false }
-    return heldCount == 0 && fetches.isEmpty
+    return heldCount == 0 && fetches.isEmpty && samples.isEmpty
   }
 
   private func resolveComparison() -> [Action] {
@@ -168,8 +198,9 @@ extension FetchPlan {
     return [.flush]
   }
 
-  /// Bytes in the file next to `offset`, at most 64 KiB.
+  /// Bytes in the file next to `offset`, at most 64 KiB; of a window a part whose sum is known, as its bytes may be gone.
   func overlap(near offset: Int64) -> ByteRange? {
+    if isBounded { return samples.min { abs($0.start - offset) < abs($1.start - offset) } }
     let before = extents.ranges.last { $0.start < offset }
     if let before { return ByteRange(max(before.start, min(before.end, offset) - settings.overlap), min(before.end, offset)) }
     guard let after = extents.ranges.first else { return nil }
@@ -228,6 +259,10 @@ extension FetchPlan {
     guard permanentFailure == nil else { return nil }
     if notBefore > now, !isHalted, !waiters.isEmpty || wantsMoreBytes || linkState == .none { propose(notBefore) }
     if let capRaise { propose(capRaise) }
+    if let renewAt, linkState == .ready, !isHalted, !waiters.isEmpty || wantsMoreBytes { propose(max(renewAt, now)) }
+    if let slow = fetches.lazy.filter({ waits(for: $0) }).map(\.lastBytes).min() {
+      propose(max(slow + settings.hedge, now + .milliseconds(500)))
+    }
     if let first = waiters.waiters.lazy.map(\.since).min() { propose(max(first, lastProgress) + settings.stallTimeout) }
     return next
   }
@@ -240,6 +275,8 @@ extension FetchPlan {
     }
     var actions: [Action] = []
     actions += needLink(now)
+    actions += renewLink(now)
+    if !isBusy { actions += replaceSilent(now) }
     // Nor is it one while other files hold all connections.
     if isBusy || (fetches.isEmpty && (isOpen(now) || canProbe(now))) { lastProgress = max(lastProgress, now) }
     let limit = settings.stallTimeout
@@ -248,6 +285,24 @@ extension FetchPlan {
     guard !stalled.isEmpty else { return actions }
     let why = lastError.isEmpty ? "" : " (\(lastError))"
     return actions + tell(stalled, .io, "no data from the origin for \(Int(limit.seconds.rounded())) s\(why)")
+  }
+
+  private func waits(for fetch: Fetch) -> Bool {
+    fetches.count > 1 && !isWholeOnly && !fetch.inFlight.isEmpty
+      && waiters.firstMissing(in: ByteRange(fetch.position, min(fetch.limit, advance(fetch.position, by: reach)))) != nil
+  }
+
+  /// A connection that brings nothing to somebody who waits, while another one of the file has brought something since, is not waited for: its bytes are
+  /// asked for once more. One at a time, and only as long as a second one is in flight to compare with.
+  private mutating func replaceSilent(_ now: Moment) -> [Action] {
+    guard let newest = fetches.filter({ $0.position > $0.start }).map(\.lastBytes).max() else { return [] }
+    guard
+      let silent = fetches.first(where: { fetch in
+        fetch.lastBytes + settings.hedge <= now && newest > fetch.lastBytes + settings.hedge && waits(for: fetch)
+      })
+    else { return [] }
+    fetches.removeAll { $0.id == silent.id }
+    return [.cancel(id: silent.id)]
   }
 
   static func sentence(_ error: TransferError) -> String {

@@ -16,11 +16,22 @@ struct FetchPlan {
     var stallTimeout = Duration.seconds(60)
     /// A fetch this close before a waiter's byte is left to get there.
     var reach: Int64 = 2 << 20
+    /// Demand is rounded outwards to multiples of this.
+    var grain: Int64
     /// The least a demand fetches, and the most, when one begins where the one before ended.
     var readAhead: Int64 = 1 << 20
     var readAheadLimit: Int64 = 8 << 20
     var fillersAtStart = 2
-    var fillersLimit = 4
+    /// Never more than `rangesPerFile`.
+    var fillersLimit = 16
+    /// No part of the filler is longer.
+    var partLimit: Int64 = 16 << 20
+    /// nil: the whole file is kept. Else what is fetched ahead of readers is bounded, for bytes may be gone again before they are read.
+    var speculation: Speculation.Limits?
+    /// A fetch that somebody waits for and that brings nothing for so long, while others do, is begun again on another connection.
+    var hedge = Duration.seconds(3)
+    /// A link is replaced so long before it ends, or in the last tenth of its life where that is shorter.
+    var renewal = Duration.seconds(60)
     var backoff = Duration.milliseconds(500)
     var backoffLimit = Duration.seconds(15)
     var retryAfterLimit = Duration.seconds(60)
@@ -40,6 +51,18 @@ struct FetchPlan {
     init(size: Int64, blockSize: Int64) {
       self.size = size
       self.blockSize = max(1, blockSize)
+      grain = self.blockSize
+    }
+
+    /// For a window in memory: what is asked for is fetched to the page, and ahead of it no more than `speculation` allows.
+    static func window(size: Int64, blockSize: Int64) -> Settings {
+      var settings = Settings(size: size, blockSize: blockSize)
+      settings.grain = 4096
+      settings.readAhead = 0
+      settings.readAheadLimit = 0
+      settings.partLimit = 4 << 20
+      settings.speculation = Speculation.Limits()
+      return settings
     }
   }
 
@@ -55,6 +78,8 @@ struct FetchPlan {
     let generation: Int
     /// The burst of failures it was started after.
     let epoch: Int
+    /// When its last bytes came, or it began.
+    var lastBytes: Moment
     var inFlight: ByteRange { ByteRange(min(position, limit), limit) }
   }
 
@@ -110,8 +135,10 @@ struct FetchPlan {
   var lastDemandEnd: Int64 = -1
   var readAhead: Int64
   var isFilling = false
-  var fillCursor: Int64 = 0
+  var cursors = FetchCursors()
   var tuner: StreamTuner
+  var speculation = Speculation()
+  var isBounded: Bool { settings.speculation != nil }
   /// The origin answers a range with the whole object: one fetch from 0, nothing else.
   var isWholeOnly = false
   /// A part was answered as a part.
@@ -124,6 +151,10 @@ struct FetchPlan {
 
   // MARK: Failures
   var linkState = LinkState.none
+  /// Another link is on its way while this one still works.
+  var isRenewing = false
+  var renewAt: Moment?
+  var linkExpires: Moment?
   var generation = 0
   var epoch = 0
   var failures = 0
@@ -139,6 +170,8 @@ struct FetchPlan {
   var hasServerPause = false
   var lastError = ""
   var comparison: Comparison?
+  /// Of a window: parts whose sums are known.
+  var samples: [ByteRange] = []
   /// Gave up until the next read asks again.
   var isHalted = false
   /// Never again: readers of missing bytes get this.
@@ -149,7 +182,8 @@ struct FetchPlan {
   init(_ settings: Settings) {
     self.settings = settings
     readAhead = settings.readAhead
-    tuner = StreamTuner(start: settings.fillersAtStart, limit: settings.fillersLimit)
+    tuner = StreamTuner(
+      start: settings.fillersAtStart, limit: min(settings.fillersLimit, settings.rangesPerFile), partLimit: settings.partLimit)
     connectionCap = max(1, settings.rangesPerFile)
     random = settings.seed
   }
@@ -178,25 +212,28 @@ struct FetchPlan {
   }
 
   /// At least a block: a cut is at a block's beginning, and has to leave something to what is cut.
-  var reach: Int64 { max(settings.reach, settings.blockSize) }
+  var reach: Int64 { max(settings.reach, settings.grain) }
 
   func fetch(_ id: Int) -> Fetch? { fetches.first { $0.id == id } }
 
-  mutating func makeFetch(_ range: ByteRange, isDemand: Bool) -> Fetch {
+  mutating func makeFetch(_ range: ByteRange, isDemand: Bool, _ now: Moment) -> Fetch {
     let fetch = Fetch(
-      id: nextID, start: range.start, position: range.start, limit: range.end, isDemand: isDemand, generation: generation, epoch: epoch)
+      id: nextID, start: range.start, position: range.start, limit: range.end, isDemand: isDemand, generation: generation, epoch: epoch,
+      lastBytes: now)
     nextID += 1
     fetches.insert(fetch, at: fetches.firstIndex { $0.start > fetch.start } ?? fetches.count)
     return fetch
   }
 
-  func roundUp(_ offset: Int64) -> Int64 {
-    let rest = offset % settings.blockSize
-    return rest == 0 || offset >= size ? min(offset, size) : advance(offset, by: settings.blockSize - rest)
+  /// To a block's end; `unit` to a multiple of something else.
+  func roundUp(_ offset: Int64, to unit: Int64? = nil) -> Int64 {
+    let unit = unit ?? settings.blockSize
+    let rest = offset % unit
+    return rest == 0 || offset >= size ? min(offset, size) : advance(offset, by: unit - rest)
   }
 
   /// `offset + count`, not past the end.
   func advance(_ offset: Int64, by count: Int64) -> Int64 { size - offset <= count ? size : offset + count }
 
-  func roundDown(_ offset: Int64) -> Int64 { offset - offset % settings.blockSize }
+  func roundDown(_ offset: Int64, to unit: Int64? = nil) -> Int64 { offset - offset % (unit ?? settings.blockSize) }
 }

@@ -4,7 +4,7 @@ import Transfer
 /// One range of a store in flight: the request, the buffer that is being filled, and who gets the calls of the transfer.
 @TransferLoop
 final class FetchSlot {
-  let store: SparseStore
+  let store: FetchStore
   let id: Int
   let range: ByteRange
   let isDemand: Bool
@@ -21,7 +21,7 @@ final class FetchSlot {
   var flushAt: Int64?
   var flushArrivals = -1
 
-  init(store: SparseStore, id: Int, range: ByteRange, isDemand: Bool, generation: Int, isProbe: Bool) {
+  init(store: FetchStore, id: Int, range: ByteRange, isDemand: Bool, generation: Int, isProbe: Bool) {
     self.store = store
     self.id = id
     self.range = range

@@ -5,45 +5,18 @@ import Transfer
 
 /// Bytes as they come from the network: copied into buffers, which go to the disk when full, when the fetch ends, or when somebody is whole.
 extension SparseStore {
-  func slotBegan(_ slot: FetchSlot, _ validator: Validator, isWhole: Bool) -> Bool {
-    guard closed == nil, slots[slot.id] === slot else { return false }
-    if slot.probe != nil { return probeBegan(slot, validator) }
-    let hasBytes = plan.heldCount > 0 || slots.values.contains { $0.hasBegun && $0.generation < slot.generation }
-    switch pin.judge(validator, generation: slot.generation, hasBytes: hasBytes) {
-    case .same:
-      pinned()
-      slot.hasBegun = true
-      act(plan.began(slot.id, isWhole: isWhole))
-      return slots[slot.id] === slot
-    case .changed: return false
-    case .compare:
-      act(plan.needsComparison(slot.id))
-      return false
-    }
-  }
-
-  func slotReceived(_ slot: FetchSlot, _ bytes: UnsafeRawBufferPointer, at offset: Int64) -> Bool {
-    guard closed == nil, slots[slot.id] === slot, !bytes.isEmpty else { return true }
-    if let probe = slot.probe {
-      let room = max(0, Int(slot.range.count) - probe.count)
-      slot.probe?.append(contentsOf: bytes.prefix(room))
-      return true
-    }
-    // Cut while it was on its way: the bytes beyond are another fetch's.
-    guard let fetch = plan.fetch(slot.id), offset >= fetch.start else { return true }
-    let end = min(offset + Int64(bytes.count), fetch.limit)
-    guard end > offset else { return true }
-    let pieces = plan.fresh(in: ByteRange(offset, end))
+  func receive(_ bytes: UnsafeRawBufferPointer, _ range: ByteRange, of slot: FetchSlot) -> Bool {
+    let pieces = plan.fresh(in: range)
     guard var spare = buffers(for: pieces, of: slot) else {
       budget.starve(slot)
       return false
     }
     for piece in pieces {
-      let low = Int(piece.start - offset)
+      let low = Int(piece.start - range.start)
       append(UnsafeRawBufferPointer(rebasing: bytes[low..<low + Int(piece.count)]), at: piece.start, to: slot, &spare)
     }
     for buffer in spare { budget.buffers.put(buffer) }
-    plan.received(slot.id, upTo: end, now: now)
+    plan.received(slot.id, upTo: range.end, now: now)
     flushIfWaited(slot)
     return true
   }
@@ -105,41 +78,8 @@ extension SparseStore {
     if let point = slot.flushAt, slot.buffered.end >= point { flush(slot) }
   }
 
-  func flushAll() { for slot in slots.values { flush(slot) } }
-
-  func slotEnded(_ slot: FetchSlot, _ error: TransferError?) {
-    guard slots.removeValue(forKey: slot.id) != nil else { return }
-    slot.fetch = nil
-    budget.ended(self, slot)
-    flush(slot)
-    if closed != nil {
-      budget.buffersFreed()
-      return
-    }
-    var error = error
-    if let bytes = slot.probe, error == nil {
-      if bytes.count < slot.range.count {
-        error = .short(received: Int64(bytes.count), expected: slot.range.count)
-      } else if plan.compares(slot.id) {
-        compare(bytes, slot.range) { self.comparedAgain(isEqual: $0) }
-      } else if case .fetching(slot.id, _) = plan.comparison {
-        compare(bytes, slot.range) { self.compared(isEqual: $0) }
-      }
-    }
-    act(plan.ended(slot.id, error: error, now: now))
-    budget.buffersFreed()
-  }
-
-  private func compared(isEqual: Bool) {
-    if isEqual {
-      pin.comparedEqual()
-      pinned()
-    }
-    act(plan.compared(isEqual: isEqual))
-  }
-
   /// Compares what a link brought with what is in the file.
-  private func compare(_ bytes: [UInt8], _ range: ByteRange, then done: @escaping (Bool) -> Void) {
+  func compare(_ bytes: [UInt8], _ range: ByteRange, then done: @escaping (Bool) -> Void) {
     let descriptor = descriptor
     let burst = writesBegan()
     EventLoop.transfer.background {

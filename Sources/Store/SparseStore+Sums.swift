@@ -63,13 +63,11 @@ extension SparseStore {
     act(gain.actions)
   }
 
-  /// After each answer that may have changed what the file's bytes are known under.
-  func pinned() { sums.accept(pin.accepted, pinning: pin.pinning, seed: .random(in: .min ... .max)) }
-
   // MARK: Proof
 
-  /// The head of an answer that is not for the file but for a comparison, or for its validator alone.
-  func probeBegan(_ slot: FetchSlot, _ validator: Validator) -> Bool {
+  /// Of what an earlier run left: the head of an answer that shows the version, or that brings bytes to compare.
+  /// - Returns: nil where it is about something else.
+  func provenanceBegan(_ slot: FetchSlot, _ validator: Validator) -> Bool? {
     if plan.asks(slot.id) {
       let isSame = SourcePin.isSame(validator, as: earlier)
       if isSame {
@@ -77,13 +75,12 @@ extension SparseStore {
         pinned()
       }
       take(plan.answered(slot.id, isSame: isSame, now: now))
-    } else if plan.compares(slot.id) {
-      guard pin.judgeOverlap(validator, generation: slot.generation) else {
-        act(plan.disprove())
-        return false
-      }
-    } else {
-      pin.judgeProbe(validator, generation: slot.generation)
+      return true
+    }
+    guard plan.compares(slot.id) else { return nil }
+    guard pin.judgeOverlap(validator, generation: slot.generation) else {
+      act(plan.disprove())
+      return false
     }
     return true
   }

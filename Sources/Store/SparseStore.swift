@@ -2,15 +2,11 @@ import Core
 import EventLoop
 import Glibc
 import Synchronization
-import Telemetry
 import Transfer
 
-/// A file's bytes: what is there, what is being fetched, who waits for what. Backed by one sparse file that nobody else writes.
-/// Bytes are served only after they were validated, written and (by `onBlocks`) marked: write, mark, complete.
-///
-/// The decisions are `FetchPlan`'s; this does what it says and tells it what happened.
+/// A file's bytes in one sparse file that nobody else writes: write, mark, complete.
 @TransferLoop
-package final class SparseStore {
+package final class SparseStore: FetchStore {
   package enum Failure: Error, Sendable, Equatable {
     /// The errno for readers, and the sentence for people.
     case failed(Errno, String)
@@ -18,47 +14,29 @@ package final class SparseStore {
 
   /// Called with whole blocks whose bytes are in the file (`true`), or are no longer to be believed (`false`). Set before the first read.
   package var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)?
-  /// Called when fetching gave up (a sentence for people) and when it goes on again (nil).
-  package var onFailure: (@Sendable (String?) -> Void)?
 
   /// Bytes fetched and written so far; from any thread.
   package nonisolated var bytesPresent: Int64 { present.load(ordering: .relaxed) }
   nonisolated let present = Atomic<Int64>(0)
   /// In the folder.
-  package nonisolated let name: String
+  package nonisolated var name: String { label }
   /// The bytes that are in the file.
   package var extents: RangeSet { plan.extents }
 
-  let budget: FetchBudget
   nonisolated let descriptor: Int32
-  var plan: FetchPlan
-  var pin = SourcePin()
   let sumsFile: SumsFile
   var sums: SumsPlan
   /// The validators under which an earlier run got what is in the file and not proven yet.
   var earlier: [Validator] = []
   var asksSums = false
-  var slots: [Int: FetchSlot] = [:]
-  /// Not nil: closed, and what readers get.
-  private(set) var closed: Errno?
   /// What is received is thrown away: the file cannot be written.
   var isDiscarding = false
   var jobs = 0
   var writeFailures = 0
 
   let folder: CacheFolder
-  private let origin: any Origin
   let ticket: Int
   let device: UInt64
-  private var link: Link?
-  private var replies: [Int: (range: ByteRange, reply: @Sendable (Result<ByteRange, Errno>) -> Void)] = [:]
-  private var nextWaiter = 1
-  private var actions: [FetchPlan.Action] = []
-  private var isActing = false
-  private var asksDemand = false
-  private var asksFill = false
-  private var timer: LoopTimer?
-  private var armed: Moment?
   private var whenRemoved: [@Sendable () -> Void] = []
   private var isRemoving = false
   private var isRemoved = false
@@ -66,45 +44,23 @@ package final class SparseStore {
   init(
     _ opened: Opened, name: String, folder: CacheFolder, origin: any Origin, budget: FetchBudget, blockSize: Int64, ticket: Int
   ) {
-    self.name = name
     self.folder = folder
-    self.origin = origin
-    self.budget = budget
     self.ticket = ticket
     descriptor = opened.file.descriptor
     device = opened.file.device
     sumsFile = opened.sums
     sums = opened.sumsPlan
-    var settings = FetchPlan.Settings(size: origin.size, blockSize: blockSize)
-    settings.rangesPerFile = budget.options.rangesPerFile
-    settings.stallTimeout = budget.options.stallTimeout
-    // Files that fail together must not come back together.
-    settings.seed = UInt64(truncatingIfNeeded: ticket) &* 0x9e37_79b9_7f4a_7c15 | 1
-    budget.adjust(&settings)
-    plan = FetchPlan(settings)
+    super.init(
+      FetchPlan.Settings(size: origin.size, blockSize: blockSize), label: name, seed: UInt64(truncatingIfNeeded: ticket), origin: origin,
+      budget: budget)
     begin(with: opened.bytes)
   }
 
   // MARK: Readers
 
-  /// Answers once all of `range` (cut to the file) is in the file and marked, or with EIO (EIO, ENOSPC, ESTALE) once it cannot be; on the transfer loop.
-  /// Goes before anything speculative.
-  package func read(_ range: ByteRange, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void) {
-    if let closed { return reply(.failure(closed)) }
-    let cut = ByteRange(min(range.start, plan.size), min(range.end, plan.size))
-    guard !cut.isEmpty else { return reply(.success(cut)) }
-    let waiter = nextWaiter
-    nextWaiter += 1
-    let (answer, actions) = plan.read(cut, waiter: waiter, now: now)
-    switch answer {
-    case .present: reply(.success(cut))
-    case .failed(let error): reply(.failure(error))
-    case .waiting:
-      replies[waiter] = (cut, reply)
-      isDiscarding = false
-      act(actions)
-      for slot in slots.values where slot.buffered.overlaps(cut) { flushIfWaited(slot) }
-    }
+  override func waits(for range: ByteRange) {
+    isDiscarding = false
+    for slot in slots.values where slot.buffered.overlaps(range) { flushIfWaited(slot) }
   }
 
   /// The bytes of `range` could not be read back: forget and fetch them again.
@@ -116,28 +72,14 @@ package final class SparseStore {
     act(plan.needLink(now))
   }
 
-  /// While true, all the file is fetched, from where readers are; while false only what is waited for.
-  package func setFilling(_ isFilling: Bool) {
-    guard closed == nil else { return }
-    act(plan.setFilling(isFilling, now: now))
-  }
-
   /// The end: fetches are cancelled, waiters get `error`, the file is unlinked (on a worker thread), then `done`.
   package func close(error: Errno, done: @escaping @Sendable () -> Void) {
     if isRemoved { return done() }
     whenRemoved.append(done)
-    guard closed == nil else { return }
-    closed = error
-    timer?.close()
-    timer = nil
-    budget.forget(self)
+    guard end(error) else { return }
     budget.sums.forget(self)
-    for slot in slots.values { slot.fetch?.cancel() }
     for chunk in budget.writer.withdraw(self) { budget.buffers.put(chunk.buffer) }
     budget.set(ticket, device: device, bytes: 0)
-    let waiting = replies
-    replies = [:]
-    for (_, waiter) in waiting.sorted(by: { $0.key < $1.key }) { waiter.reply(.failure(error)) }
     budget.buffersFreed()
     budget.pump()
     removeIfIdle()
@@ -164,123 +106,26 @@ package final class SparseStore {
     if !isRemoving { Glibc.close(descriptor) }
   }
 
-  // MARK: Doing what the plan says
+  // MARK: The engine's
 
-  var now: Moment { budget.clock.now() }
+  override func flushAll() { for slot in slots.values { flush(slot) } }
+  override func slotLeft(_ slot: FetchSlot) { flush(slot) }
+  override func unpinned() { earlier = [] }
+  override func pinned() { sums.accept(pin.accepted, pinning: pin.pinning, seed: .random(in: .min ... .max)) }
+  override func settled() { askSums() }
+  override var isBusy: Bool { jobs > 0 || super.isBusy }
 
-  func act(_ new: [FetchPlan.Action]) {
-    actions += new
-    // What is done calls back into here; one thing after the other.
-    guard !isActing else { return }
-    isActing = true
-    while !actions.isEmpty {
-      let batch = actions
-      actions = []
-      for action in batch { perform(action) }
-    }
-    isActing = false
-    settle()
-  }
-
-  private func perform(_ action: FetchPlan.Action) {
-    switch action {
-    case .start(let id, let range, let isDemand): start(id, range, isDemand: isDemand, isProbe: false)
-    case .probe(let id, let range): start(id, range, isDemand: true, isProbe: true)
-    case .stop(let id, let offset): slots[id]?.fetch?.stop(at: offset)
-    case .cancel(let id): slots[id]?.fetch?.cancel()
-    case .wake(let ids):
-      for id in ids { if let waiter = replies.removeValue(forKey: id) { waiter.reply(.success(waiter.range)) } }
-    case .fail(let ids, let error):
-      for id in ids { replies.removeValue(forKey: id)?.reply(.failure(error)) }
-    case .newLink: renewLink()
-    case .report(let sentence):
-      if let sentence {
-        Log.warning("store.failed", ["file": name, "reason": sentence])
-      } else {
-        Log.info("store.goes-on", ["file": name])
-      }
-      onFailure?(sentence)
-    case .flush: flushAll()
-    case .unpin:
-      pin.forget()
-      earlier = []
+  override func probeEnded(_ slot: FetchSlot, _ bytes: [UInt8]) {
+    if plan.compares(slot.id) {
+      compare(bytes, slot.range) { self.comparedAgain(isEqual: $0) }
+    } else if case .fetching(slot.id, _) = plan.comparison {
+      compare(bytes, slot.range) { self.compared(isEqual: $0) }
     }
   }
 
-  private func start(_ id: Int, _ range: ByteRange, isDemand: Bool, isProbe: Bool) {
-    guard closed == nil, let link else { return }
-    let slot = FetchSlot(store: self, id: id, range: range, isDemand: isDemand, generation: plan.generation, isProbe: isProbe)
-    slots[id] = slot
-    budget.began(self)
-    slot.fetch = budget.open(RangeRequest(link: link, range: range, size: plan.size), slot)
-    // If the whole object comes instead, no more of it than this is wanted.
-    if isProbe { slot.fetch?.stop(at: range.end) }
+  override func probeBegan(_ slot: FetchSlot, _ validator: Validator) -> Bool {
+    provenanceBegan(slot, validator) ?? super.probeBegan(slot, validator)
   }
 
-  private func renewLink() {
-    let (origin, stale) = (origin, link)
-    Task { @TransferLoop [weak self] in
-      let result: Result<Link, TransferError>
-      do throws(TransferError) { result = .success(try await origin.link(replacing: stale)) } catch { result = .failure(error) }
-      guard let self, closed == nil else { return }
-      switch result {
-      case .success(let link):
-        self.link = link
-        act(plan.linkReady(generation: link.generation, now: now))
-      case .failure(let error): act(plan.linkFailed(error, now: now))
-      }
-    }
-  }
-
-  /// Asks for what the plan could use now, and sets the timer for what it will want later.
-  private func settle() {
-    guard closed == nil else { return }
-    if plan.hasNothingToCompare {
-      pin.hadNothingToCompare()
-      pinned()
-      return act(plan.compared(isEqual: true))
-    }
-    let now = now
-    if !asksDemand, plan.wantsDemand(now) {
-      asksDemand = true
-      budget.ask(self, isDemand: true)
-    }
-    if !asksFill, plan.wantsFill(now) {
-      asksFill = true
-      budget.ask(self, isDemand: false)
-    }
-    askSums()
-    arm(now)
-    budget.pump()
-  }
-
-  private func arm(_ now: Moment) {
-    guard let deadline = plan.deadline(now), armed.map({ deadline < $0 }) ?? true else { return }
-    if timer == nil {
-      timer = try? LoopTimer(on: EventLoop.transfer) { [weak self] in
-        self?.armed = nil
-        self?.tick()
-      }
-    }
-    armed = deadline
-    timer?.start(after: max(.milliseconds(1), deadline - now))
-  }
-
-  func tick() {
-    guard closed == nil else { return }
-    act(plan.tick(now, isBusy: jobs > 0 || budget.isStarved(self)))
-  }
-
-  // MARK: Connections, from the budget
-
-  /// A connection is to be had.
-  func take(isDemand: Bool) {
-    if isDemand { asksDemand = false } else { asksFill = false }
-    guard closed == nil else { return }
-    let actions = isDemand ? plan.startDemand(now) : plan.startFill(now)
-    if !actions.isEmpty { act(actions) }
-  }
-
-  var canYield: Bool { closed == nil && plan.victim() != nil }
-  func yield() { act(plan.preempt()) }
+  override func take(_ bytes: UnsafeRawBufferPointer, _ range: ByteRange, of slot: FetchSlot) -> Bool { receive(bytes, range, of: slot) }
 }

@@ -140,7 +140,7 @@ final class FakeStore: TileStore {
   var onFailure: (@Sendable (String?) -> Void)?
   var isFilling: Bool?
   var distrusted: [ByteRange] = []
-  var waiting: [(ByteRange, @Sendable (Result<ByteRange, Errno>) -> Void)] = []
+  var waiting: [(ByteRange, StoreReply)] = []
   private(set) var isClosed = false
   /// Calls that a store must not get any more.
   private(set) var lateCalls = 0
@@ -156,7 +156,7 @@ final class FakeStore: TileStore {
     self.start = start
     self.identity = identity
   }
-  func read(_ range: ByteRange, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void) {
+  func read(_ range: ByteRange, reply: @escaping StoreReply) {
     if isClosed { lateCalls += 1 }
     waiting.append((range, reply))
   }
@@ -168,12 +168,12 @@ final class FakeStore: TileStore {
   func close(error: Errno, done: @escaping @Sendable () -> Void) {
     if isClosed { lateCalls += 1 }
     isClosed = true
-    for (_, reply) in waiting { reply(.failure(error)) }
+    for (_, reply) in waiting { _ = reply(.failure(error)) }
     waiting = []
     done()
   }
   func answerReads() {
-    for (range, reply) in waiting { reply(.success(range)) }
+    for (range, reply) in waiting { _ = reply(.success(range)) }
     waiting = []
   }
 }

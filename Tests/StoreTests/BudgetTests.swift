@@ -89,15 +89,15 @@ struct BudgetTests {
     let (budget, transfers, stores) = try await make(3, rangesInAll: 2)
     stores[0].setFilling(true)
     await settle { transfers.open.count == 2 }
-    stores[1].read(ByteRange(5 << 20, 5 << 20 | 100)) { _ in }
+    stores[1].ask(ByteRange(5 << 20, 5 << 20 | 100)) { _ in }
     await settle { stores[1].plan.linkState == .ready }
     #expect(budget.connections == 2)
     #expect(transfers.open.contains { $0.request.range.start == 5 << 20 })
-    stores[2].read(ByteRange(6 << 20, 6 << 20 | 100)) { _ in }
+    stores[2].ask(ByteRange(6 << 20, 6 << 20 | 100)) { _ in }
     await settle { stores[2].plan.linkState == .ready }
     #expect(transfers.open.map(\.request.range.start).sorted() == [5 << 20, 6 << 20])
     // Demand does not take from demand; it waits.
-    stores[0].read(ByteRange(7 << 20, 7 << 20 | 100)) { _ in }
+    stores[0].ask(ByteRange(7 << 20, 7 << 20 | 100)) { _ in }
     #expect(transfers.open.count == 2)
     transfers.open[0].end(nil)
     #expect(transfers.open.map(\.request.range.start).contains(7 << 20))
@@ -110,10 +110,10 @@ struct BudgetTests {
     let (budget, transfers, stores) = try await make(1, rangesInAll: 2)
     budget.adjust = { $0.backoff = .milliseconds(1) }
     let answered = Gathering(count: 2)
-    stores[0].read(ByteRange(0, 1000)) { _ in answered.arrive() }
+    stores[0].ask(ByteRange(0, 1000)) { _ in answered.arrive() }
     await settle { transfers.open.count == 1 }
     transfers.open[0].deliver(1000, of: 1, isWhole: true)
-    stores[0].read(ByteRange(0, 3000)) { _ in answered.arrive() }
+    stores[0].ask(ByteRange(0, 3000)) { _ in answered.arrive() }
     transfers.open[0].end(.short(received: 1000, expected: 100 << 20))
     await settle { transfers.open.count == 1 }
     transfers.open[0].deliver(3000, of: 2, isWhole: true)
@@ -127,11 +127,11 @@ struct BudgetTests {
   @TransferLoop func edge() async throws {
     let (budget, transfers, stores) = try await make(1, rangesInAll: 2)
     let answered = Gathering(count: 2)
-    stores[0].read(ByteRange(0, 1000)) { _ in answered.arrive() }
+    stores[0].ask(ByteRange(0, 1000)) { _ in answered.arrive() }
     await settle { transfers.open.count == 1 }
     transfers.open[0].deliver(1500)
     // Bytes that nobody waited for stay in the buffer until somebody does.
-    stores[0].read(ByteRange(1000, 1200)) { _ in answered.arrive() }
+    stores[0].ask(ByteRange(1000, 1200)) { _ in answered.arrive() }
     await answered.all()
     #expect(stores[0].bytesPresent == 1500 && transfers.open.count == 1)
     await stores[0].closed()

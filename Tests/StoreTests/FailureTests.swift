@@ -215,7 +215,7 @@ struct FailureTests {
     var bench = PlanBench(size: 10 * mib)
     let head = bench.read(0, 4096)
     let tail = bench.read(9 * mib, 10 * mib)
-    bench.act(bench.plan.began(1, isWhole: true))
+    bench.act(bench.plan.began(1, isWhole: true, now: bench.now))
     #expect(bench.running.count == 1 && bench.cancelled == [2])
     bench.receive(1, upTo: 10 * mib)
     bench.act(bench.plan.ended(1, error: nil, now: bench.now))
@@ -230,7 +230,7 @@ struct FailureTests {
     bench.fail(1, .wrongAnswer("from the start"))
     #expect(bench.running.count == 1 && bench.started.last?.range.start == 0)
     let id = bench.latest
-    bench.act(bench.plan.began(id, isWhole: true))
+    bench.act(bench.plan.began(id, isWhole: true, now: bench.now))
     bench.receive(id, upTo: 4 * mib)
     bench.fail(id, .short(received: 4 * mib, expected: 10 * mib))
     bench.pass(.seconds(1))
@@ -244,7 +244,7 @@ struct FailureTests {
   func wholeNeverGrows() {
     var bench = PlanBench(size: 10 * mib) { $0.stallTimeout = .seconds(100_000) }
     bench.read(0, mib)
-    bench.act(bench.plan.began(1, isWhole: true))
+    bench.act(bench.plan.began(1, isWhole: true, now: bench.now))
     let waiter = bench.read(9 * mib, 10 * mib)
     var tries = 0
     while bench.failed[waiter] == nil, tries < 100 {

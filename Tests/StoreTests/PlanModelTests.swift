@@ -101,7 +101,7 @@ struct PlanModelTests {
       case 25..<60:
         if let id = bench.running.keys.sorted().randomElement(using: &random) {
           if isWholeOrigin, let fetch = bench.plan.fetch(id), fetch.position == fetch.start {
-            bench.act(bench.plan.began(id, isWhole: true))
+            bench.act(bench.plan.began(id, isWhole: true, now: bench.now))
           }
           receive(id, Int64.random(in: 1...(4 << 20), using: &random))
           if let fetch = bench.plan.fetch(id), fetch.inFlight.isEmpty { end(id, nil) }

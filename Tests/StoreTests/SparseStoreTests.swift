@@ -87,7 +87,7 @@ struct SparseStoreTests {
     let wrong = Atomic<Int>(0)
     let answers = Gathering(count: 64)
     for index in 0..<64 {
-      store.read(ByteRange(Int64(index) << 16, Int64(index + 1) << 16)) { result in
+      store.ask(ByteRange(Int64(index) << 16, Int64(index + 1) << 16)) { result in
         if (try? result.get()) == nil || !log.blocks.contains(index) { wrong.add(1, ordering: .relaxed) }
         answers.arrive()
       }
@@ -215,7 +215,7 @@ struct SparseStoreTests {
     let near = ByteRange(0, 50_000)
     #expect(await store.bytes(near) == .success(near))
     let answer = Atomic<Int>(0)
-    store.read(ByteRange(0, 200_000)) { answer.store($0 == .failure(.io) ? 1 : 2, ordering: .relaxed) }
+    store.ask(ByteRange(0, 200_000)) { answer.store($0 == .failure(.io) ? 1 : 2, ordering: .relaxed) }
     // What is still under way counts as progress whenever it arrives.
     while answer.load(ordering: .relaxed) == 0 {
       clock.advance(by: .seconds(61))
@@ -239,7 +239,7 @@ struct SparseStoreTests {
     let right = Atomic<Int>(0)
     for index in 0..<2000 {
       let start = Int64(index) * 7919 % (size - 4096)
-      store.read(ByteRange(start, start + 4096)) { result in
+      store.ask(ByteRange(start, start + 4096)) { result in
         if result == .success(ByteRange(start, start + 4096)) { right.add(1, ordering: .relaxed) }
         answers.arrive()
       }
@@ -258,7 +258,7 @@ struct SparseStoreTests {
       let (store, _, _) = try await open(budget)
       store.setFilling(true)
       let answers = Gathering(count: 1)
-      store.read(ByteRange(size - 10, size)) { _ in answers.arrive() }
+      store.ask(ByteRange(size - 10, size)) { _ in answers.arrive() }
       let range = ByteRange(0, Int64(turn + 1) << 18)
       if turn > 1 { #expect(await store.bytes(range) == .success(range)) }
       await store.closed(.connectionAborted)
@@ -290,7 +290,7 @@ struct SparseStoreTests {
     let (store, log, _) = try await open(budget)
     store.setFilling(true)
     for index in 0..<12 {
-      store.read(ByteRange(Int64(index) << 20, Int64(index) << 20 | 1000)) { _ in }
+      store.ask(ByteRange(Int64(index) << 20, Int64(index) << 20 | 1000)) { _ in }
     }
     await checkWhole(store, log, budget)
   }

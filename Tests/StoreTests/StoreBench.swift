@@ -93,14 +93,32 @@ final class StoreLog: Sendable {
     store.onBlocks = { blocks, isPresent in
       self.state.withLock { if isPresent { $0.blocks.formUnion(blocks) } else { $0.blocks.subtract(blocks) } }
     }
+    attachFailures(store)
+  }
+  @TransferLoop func attachFailures(_ store: FetchStore) {
     store.onFailure = { reason in self.state.withLock { $0.failures.append(reason) } }
   }
 }
 
-extension SparseStore {
-  func bytes(_ range: ByteRange) async -> Result<ByteRange, Errno> {
-    await withCheckedContinuation { continuation in read(range) { continuation.resume(returning: $0) } }
+extension FetchStore {
+  /// A read whose answer nobody holds on to.
+  func ask(_ range: ByteRange, then: @escaping @Sendable (Result<ByteRange, Errno>) -> Void) {
+    read(range) {
+      then($0)
+      return nil
+    }
   }
+  func bytes(_ range: ByteRange) async -> Result<ByteRange, Errno> {
+    await withCheckedContinuation { continuation in
+      read(range) {
+        continuation.resume(returning: $0)
+        return nil
+      }
+    }
+  }
+}
+
+extension SparseStore {
   func closed(_ error: Errno = .io) async {
     await withCheckedContinuation { continuation in close(error: error) { continuation.resume() } }
   }

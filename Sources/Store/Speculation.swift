@@ -1,0 +1,44 @@
+import Core
+
+/// What was fetched before anybody asked for it, where that may be gone again before anybody does: how much of it there may be is a matter of credit.
+///
+/// Each byte that is read earns a part of a byte to fetch ahead; bytes that were dropped unread are taken off twice. So a reader that goes on and on
+/// soon has as much fetched ahead as there is room for, and one that jumps about costs little more than what it reads (the sum of waste stays under
+/// `share / 2` of what is read, and `free`).
+struct Speculation: Equatable {
+  struct Limits: Equatable {
+    /// Allowed before anything was earned.
+    var free: Int64 = 1 << 20
+    /// One byte ahead for so many that were read.
+    var share: Int64 = 8
+  }
+
+  /// Fetched ahead and neither read nor dropped.
+  private(set) var unread = RangeSet()
+  private(set) var unreadCount: Int64 = 0
+  private(set) var readCount: Int64 = 0
+  private(set) var wasted: Int64 = 0
+
+  /// More bytes that may be fetched ahead; `inFlight` are on their way already.
+  func credit(_ limits: Limits, inFlight: Int64) -> Int64 { limits.free + readCount / limits.share - 2 * wasted - unreadCount - inFlight }
+
+  mutating func fetched(_ range: ByteRange) {
+    unread.insert(range)
+    unreadCount = unread.count
+  }
+
+  mutating func read(_ range: ByteRange) {
+    readCount += range.count
+    take(range)
+  }
+
+  mutating func dropped(_ range: ByteRange) { wasted += take(range) }
+
+  @discardableResult private mutating func take(_ range: ByteRange) -> Int64 {
+    guard !unread.isEmpty else { return 0 }
+    unread.remove(range)
+    let left = unread.count
+    defer { unreadCount = left }
+    return unreadCount - left
+  }
+}
