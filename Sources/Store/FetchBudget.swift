@@ -1,4 +1,5 @@
 import Core
+import EventLoop
 import Transfer
 
 /// What a store can do to a ranged GET; `RangeFetch`, or a test's double.
@@ -40,6 +41,8 @@ package final class FetchBudget {
   private var demandQueue: [FetchStore] = []
   private var fillQueue: [FetchStore] = []
   private var isPumping = false
+  private var isWatching = false
+  private var timer: LoopTimer?
   /// Stores with something in flight.
   private var active: [ObjectIdentifier: (store: FetchStore, slots: Int)] = [:]
   private var starved: [FetchSlot] = []
@@ -75,6 +78,22 @@ package final class FetchBudget {
     while inFlight < options.rangesInAll, !fillQueue.isEmpty {
       fillQueue.removeFirst().take(isDemand: false)
     }
+    if !demandQueue.isEmpty { watch() }
+  }
+
+  /// Somebody waits for a connection: those that bring nothing are not kept from him for ever.
+  private func watch() {
+    guard !isWatching else { return }
+    if timer == nil { timer = try? LoopTimer(on: .transfer) { [weak self] in self?.look() } }
+    isWatching = true
+    timer?.start(after: .milliseconds(250))
+  }
+
+  private func look() {
+    isWatching = false
+    guard !demandQueue.isEmpty else { return }
+    _ = active.values.sorted { $0.slots > $1.slots }.contains { $0.store.yieldSilent() }
+    pump()
   }
 
   /// The file with most in flight gives a connection of its filler.

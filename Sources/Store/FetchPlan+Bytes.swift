@@ -8,6 +8,7 @@ extension FetchPlan {
     let fetch = fetches[index]
     let end = min(position, fetch.limit)
     guard end > fetch.position else { return }
+    heard(fetch, now)
     fetches[index].position = end
     fetches[index].lastBytes = now
     let range = ByteRange(fetch.position, end)

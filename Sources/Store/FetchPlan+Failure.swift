@@ -260,14 +260,12 @@ extension FetchPlan {
     if notBefore > now, !isHalted, !waiters.isEmpty || wantsMoreBytes || linkState == .none { propose(notBefore) }
     if let capRaise { propose(capRaise) }
     if let renewAt, linkState == .ready, !isHalted, !waiters.isEmpty || wantsMoreBytes { propose(max(renewAt, now)) }
-    if let slow = fetches.lazy.filter({ waits(for: $0) }).map(\.lastBytes).min() {
-      propose(max(slow + settings.hedge, now + .milliseconds(500)))
-    }
+    if let silence = nextSilence { propose(max(silence, now + .milliseconds(200))) }
     if let first = waiters.waiters.lazy.map(\.since).min() { propose(max(first, lastProgress) + settings.stallTimeout) }
     return next
   }
 
-  /// - Parameter isBusy: bytes are being written or wait for room: a disk that does not keep up is no stall of the origin.
+  /// - Parameter isBusy: bytes are being written or wait for room, or other files hold all connections: that is no stall of the origin.
   mutating func tick(_ now: Moment, isBusy: Bool) -> [Action] {
     if let raise = capRaise, now >= raise {
       connectionCap = min(settings.rangesPerFile, connectionCap + 1)
@@ -276,33 +274,14 @@ extension FetchPlan {
     var actions: [Action] = []
     actions += needLink(now)
     actions += renewLink(now)
-    if !isBusy { actions += replaceSilent(now) }
-    // Nor is it one while other files hold all connections.
-    if isBusy || (fetches.isEmpty && (isOpen(now) || canProbe(now))) { lastProgress = max(lastProgress, now) }
+    if !isBusy { actions += endSilent(now) }
+    if isBusy { lastProgress = max(lastProgress, now) }
     let limit = settings.stallTimeout
     let last = lastProgress
     let stalled = waiters.take { max($0.since, last) + limit <= now }
     guard !stalled.isEmpty else { return actions }
     let why = lastError.isEmpty ? "" : " (\(lastError))"
     return actions + tell(stalled, .io, "no data from the origin for \(Int(limit.seconds.rounded())) s\(why)")
-  }
-
-  private func waits(for fetch: Fetch) -> Bool {
-    fetches.count > 1 && !isWholeOnly && !fetch.inFlight.isEmpty
-      && waiters.firstMissing(in: ByteRange(fetch.position, min(fetch.limit, advance(fetch.position, by: reach)))) != nil
-  }
-
-  /// A connection that brings nothing to somebody who waits, while another one of the file has brought something since, is not waited for: its bytes are
-  /// asked for once more. One at a time, and only as long as a second one is in flight to compare with.
-  private mutating func replaceSilent(_ now: Moment) -> [Action] {
-    guard let newest = fetches.filter({ $0.position > $0.start }).map(\.lastBytes).max() else { return [] }
-    guard
-      let silent = fetches.first(where: { fetch in
-        fetch.lastBytes + settings.hedge <= now && newest > fetch.lastBytes + settings.hedge && waits(for: fetch)
-      })
-    else { return [] }
-    fetches.removeAll { $0.id == silent.id }
-    return [.cancel(id: silent.id)]
   }
 
   static func sentence(_ error: TransferError) -> String {

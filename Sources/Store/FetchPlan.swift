@@ -30,6 +30,8 @@ struct FetchPlan {
     var speculation: Speculation.Limits?
     /// A fetch that somebody waits for and that brings nothing for so long, while others do, is begun again on another connection.
     var hedge = Duration.seconds(3)
+    /// A fetch that has brought nothing for so long gives its connection to a waiter who has none; longer where the origin takes its time.
+    var silence = Duration.seconds(1)
     /// A link is replaced so long before it ends, or in the last tenth of its life where that is shorter.
     var renewal = Duration.seconds(60)
     var backoff = Duration.milliseconds(500)
@@ -167,6 +169,8 @@ struct FetchPlan {
   var connectionCap: Int
   var capRaise: Moment?
   var lastProgress = Moment(nanoseconds: 0)
+  /// How long a fetch may be silent now.
+  var silence: Duration
   var hasServerPause = false
   var lastError = ""
   var comparison: Comparison?
@@ -186,6 +190,7 @@ struct FetchPlan {
       start: settings.fillersAtStart, limit: min(settings.fillersLimit, settings.rangesPerFile), partLimit: settings.partLimit)
     connectionCap = max(1, settings.rangesPerFile)
     random = settings.seed
+    silence = settings.silence
   }
 
   // MARK: Free bytes

@@ -105,8 +105,8 @@ package class FetchStore {
   func begins(_ slot: FetchSlot) {}
   /// After everything else was seen to.
   func settled() {}
-  /// Bytes are being written or wait for room: what does not come is no stall of the origin.
-  var isBusy: Bool { budget.isStarved(self) }
+  /// Bytes are being written or wait for room, or no connection is to be had: what does not come is no stall of the origin.
+  var isBusy: Bool { asksDemand || budget.isStarved(self) }
 
   // MARK: Waiters
 
@@ -270,4 +270,11 @@ package class FetchStore {
 
   final var canYield: Bool { closed == nil && plan.victim() != nil }
   final func yield() { act(plan.preempt()) }
+
+  /// A connection of it that brings nothing goes to somebody who has none. False where all of them do.
+  final func yieldSilent() -> Bool {
+    let actions = closed == nil ? plan.yieldSilent(now) : []
+    act(actions)
+    return !actions.isEmpty
+  }
 }

@@ -175,6 +175,48 @@ struct RenewalTests {
   }
 }
 
+@Suite("Fetch plan: waiters and connections that bring nothing")
+struct SilenceTests {
+  @Test("a near reader has a connection though far ones hold all of them and get nothing")
+  func near() {
+    var bench = PlanBench(size: 4096 * mib) { $0.stallTimeout = .seconds(600) }
+    for place in 1...40 as ClosedRange<Int64> { bench.read(place * 100 * mib, place * 100 * mib + 4096) }
+    #expect(bench.running.count == 16)
+    let near = bench.read(0, 4096)
+    // Only what is asked for at the head of the file comes.
+    var passed = 0
+    while !bench.woken.contains(near), passed < 100 {
+      bench.pass(.milliseconds(250))
+      passed += 1
+      for id in bench.running.keys.sorted() where bench.range(id).start < 100 * mib { bench.finish(id) }
+      bench.check()
+    }
+    #expect(bench.woken == [near] && bench.failed.isEmpty)
+    #expect(bench.running.count == 16)
+    for _ in 0..<20 { bench.drain() }
+    #expect(bench.woken.count == 41)
+  }
+
+  @Test("an origin that is slow to begin serves more waiters than there are connections", arguments: [1, 2, 5])
+  func slow(seconds: Int) {
+    var bench = PlanBench(size: 4096 * mib) { $0.stallTimeout = .seconds(60) }
+    var began: [Int: Moment] = [:]
+    for place in 1...40 as ClosedRange<Int64> { bench.read(place * 100 * mib, place * 100 * mib + 4096) }
+    var passed = 0
+    while bench.woken.count < 40, passed < 4 * 120 {
+      bench.pass(.milliseconds(250))
+      passed += 1
+      for id in bench.running.keys.sorted() {
+        let since = began[id, default: bench.now]
+        began[id] = since
+        if since + .seconds(seconds) <= bench.now { bench.finish(id) }
+      }
+    }
+    #expect(bench.woken.count == 40 && bench.failed.isEmpty)
+    #expect(bench.cancelled.count < 60)
+  }
+}
+
 @Suite("Fetch plan: a window")
 struct WindowPlanTests {
   private func bench(_ adjust: (inout FetchPlan.Settings) -> Void = { _ in }) -> PlanBench {

@@ -77,7 +77,8 @@ extension WindowPool {
   @TransferLoop static func test(_ window: TestWindow, budget: Int64) throws -> WindowPool {
     guard
       let pool = WindowPool(
-        descriptor: window.descriptor, places: TestWindow.count, budget: budget, generation: window.highest, lastUse: { [weak window] in window?.lastUse($0) ?? 0 })
+        descriptor: window.descriptor, places: TestWindow.count, budget: budget, generation: window.highest,
+        lastUse: { [weak window] in window?.lastUse($0) ?? 0 })
     else { throw Errno.current }
     return pool
   }
