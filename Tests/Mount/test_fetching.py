@@ -22,7 +22,7 @@ def instances(_sim):
         if mode not in made:
             made[mode] = Instance(_sim, FSMVP_FETCH_MODE=mode)
             config = made[mode].folder / "config.toml"
-            config.write_text('idle_timeout = "2s"\nstall_timeout = "20s"\n')
+            config.write_text('idle_timeout = "2s"\nstall_timeout = "5s"\n')
             made[mode].environment["FSMVP_CONFIG"] = str(config)
             made[mode].start()
         return made[mode]
@@ -137,10 +137,10 @@ def test_all_links_refused_in_the_middle_cost_one_new_link(sim, instances, mode)
 
 def test_a_slow_but_moving_download_is_never_an_error(sim, instances, mode):
     run = instances(mode)
-    file = sim.add(2 * MiB, "clip.mp4")
+    file = sim.add(MiB, "clip.mp4")
     path = run.stage(file, "tag")
     # Longer than every time-out of the configuration.
-    sim.set(rate="80KiB")
+    sim.set(rate="100KiB")
     try:
         got = Reading(path, "sequential").result(120)
     finally:
