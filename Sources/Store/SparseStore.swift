@@ -212,7 +212,7 @@ package final class SparseStore {
     let slot = FetchSlot(store: self, id: id, range: range, isDemand: isDemand, generation: plan.generation, isProbe: isProbe)
     slots[id] = slot
     budget.began(self)
-    slot.fetch = budget.open(RangeRequest(link: link, range: range, size: plan.size), slot)
+    slot.fetch = budget.open(RangeRequest(link: link, range: range, size: plan.size, isUrgent: slot.isDemand), slot)
     // If the whole object comes instead, no more of it than this is wanted.
     if isProbe { slot.fetch?.stop(at: range.end) }
   }
@@ -268,7 +268,8 @@ package final class SparseStore {
 
   func tick() {
     guard closed == nil else { return }
-    act(plan.tick(now, isBusy: jobs > 0 || budget.isStarved(self)))
+    let isHeldBack = slots.values.contains { $0.fetch?.isHeldBack ?? false }
+    act(plan.tick(now, isBusy: jobs > 0 || budget.isStarved(self) || isHeldBack))
   }
 
   // MARK: Connections, from the budget
