@@ -17,6 +17,22 @@ static inline CURLcode ccurl_set_form(CURL *easy, const char *bytes, curl_off_t 
   return code != CURLE_OK ? code : (curl_easy_setopt)(easy, CURLOPT_COPYPOSTFIELDS, bytes);
 }
 
+/// The bundle of certificates that libcurl was built to use; NULL for none.
+static inline const char *ccurl_certificate_file(void) { return curl_version_info(CURLVERSION_NOW)->cainfo; }
+
+/// A bundle in PEM in place of the file that libcurl was built to use, for servers and for proxies; its folder of certificates stays. Copied by libcurl.
+static inline CURLcode ccurl_set_certificates(CURL *easy, const void *pem, size_t count) {
+  struct curl_blob blob = {.data = (void *)pem, .len = count, .flags = CURL_BLOB_COPY};
+  CURLcode code = (curl_easy_setopt)(easy, CURLOPT_CAINFO_BLOB, &blob);
+  return code != CURLE_OK ? code : (curl_easy_setopt)(easy, CURLOPT_PROXY_CAINFO_BLOB, &blob);
+}
+
+/// `handshake` is called when a connection stands and TLS is about to begin on it; it is to return CURLE_OK.
+static inline CURLcode ccurl_set_handshake_callback(CURL *easy, curl_ssl_ctx_callback handshake, void *context) {
+  CURLcode code = (curl_easy_setopt)(easy, CURLOPT_SSL_CTX_FUNCTION, handshake);
+  return code != CURLE_OK ? code : (curl_easy_setopt)(easy, CURLOPT_SSL_CTX_DATA, context);
+}
+
 /// `buffer` holds CURL_ERROR_SIZE bytes and must live as long as the transfer.
 static inline CURLcode ccurl_set_error_buffer(CURL *easy, char *buffer) { return (curl_easy_setopt)(easy, CURLOPT_ERRORBUFFER, buffer); }
 

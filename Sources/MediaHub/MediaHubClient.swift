@@ -12,6 +12,8 @@ package final class MediaHubClient {
     package var clientSecret: Redacted<String>
     /// Comma-separated; nil asks for none, and gets what the client has.
     package var scope: String?
+    /// Links are asked for with a signature of its own instead of a token.
+    package var signer: LinkSigner?
 
     package init(base: String, clientID: String, clientSecret: Redacted<String>, scope: String? = nil) {
       self.base = base
@@ -29,6 +31,8 @@ package final class MediaHubClient {
   private static let longestID = 256
 
   private let connection: ServiceConnection
+  private let signer: LinkSigner?
+  private let time: any TimeSource
   private nonisolated let sentences: Sentences
 
   package convenience init(options: Options, http: HTTPClient, clock: any TimeSource = SystemClock()) {
@@ -39,6 +43,8 @@ package final class MediaHubClient {
   package init(
     options: Options, sender: any RequestSender, clock: any TimeSource = SystemClock(), pause: @escaping @Sendable (Duration) async -> Void
   ) {
+    signer = options.signer
+    time = clock
     connection = ServiceConnection(options, sender: sender, time: clock, pause: pause)
     sentences = connection.sentences
   }
@@ -161,11 +167,12 @@ package final class MediaHubClient {
   }
 
   /// A URL, good for a while, of the copy of `fileID` that is marked for `recipient`.
-  func link(fileID: String, recipient: String) async throws(MediaHubError) -> Redacted<String> {
+  func link(fileID: String, recipient: String, generation: Int) async throws(MediaHubError) -> Link {
     guard !recipient.isEmpty else { throw .refused("MediaHub marks each copy for its recipient; name one") }
     guard !fileID.isEmpty, fileID.utf8.count <= Self.longestID else { throw sentences.noFile(fileID) }
-    let query = PercentEncoding.query(["file_id": fileID, "autograph_tag": recipient, "redirect": "true"])
-    let (response, url) = try await connection.get("/files/downloads/?" + query)
+    let path = "/files/downloads/?" + PercentEncoding.query(["file_id": fileID, "autograph_tag": recipient, "redirect": "true"])
+    let (response, url) =
+      if let signer { try await connection.get(path, signedBy: signer) } else { try await connection.get(path) }
     switch response.status {
     case 300...399: break
     case 400:
@@ -179,8 +186,10 @@ package final class MediaHubClient {
     do throws(LinkTarget.Refusal) {
       let link = try LinkTarget.resolve(location, from: url)
       let host = WebAddress(link.reveal())?.host ?? ""
-      Log.debug("mediahub.link", ["file": fileID, "host": host, "link": StableHash.hex(link.reveal())])
-      return link
+      let left = LinkExpiry.left(of: link.reveal(), wallSeconds: time.wallNanoseconds() / 1_000_000_000)
+      Log.debug(
+        "mediahub.link", ["file": fileID, "host": host, "link": StableHash.hex(link.reveal()), "left": left.map { "\($0)" } ?? "unknown"])
+      return Link(url: link, generation: generation, expires: left.map { time.now() + $0 })
     } catch {
       switch error {
       case .unreadable: throw sentences.malformed("a link")

@@ -52,6 +52,10 @@ struct Sentences {
     }
   }
 
+  func refusedSignature(_ status: Int) -> MediaHubError {
+    .refused("MediaHub refused a signed request (\(status)); check client_id, client_secret, link_auth and this machine's clock")
+  }
+
   func malformed(_ what: String) -> MediaHubError {
     .malformed("MediaHub at \(service) answered a request for \(what) with something else; check the setting api_base")
   }

@@ -43,7 +43,7 @@ final class MediaHubOrigin: Origin {
   private func request(_ generation: Int) async -> Result<Link, MediaHubError> {
     defer { minting = nil }
     do throws(MediaHubError) {
-      let link = Link(url: try await client.link(fileID: fileID, recipient: recipient), generation: generation)
+      let link = try await client.link(fileID: fileID, recipient: recipient, generation: generation)
       links.minted(link)
       return .success(link)
     } catch {

@@ -16,7 +16,7 @@ struct RetryPolicy {
     case .success(let response):
       guard response.status == 429 || response.status == 408 || (500...599).contains(response.status) else { return nil }
       wait = response.retryAfter
-    case .failure(.unreachable), .failure(.short), .failure(.timedOut(phase: "connect")): break
+    case .failure(.unreachable), .failure(.short), .failure(.timedOut(phase: "connect")), .failure(.timedOut(phase: "TLS")): break
     // A request that ran into another time limit has used up the patience of whoever waits for it.
     case .failure: return nil
     }

@@ -53,6 +53,19 @@ final class ServiceConnection {
     }
   }
 
+  /// The same without a token, with a signature over the path; `path` has a query.
+  func get(_ path: String, signedBy signer: LinkSigner) async throws(MediaHubError) -> (response: HTTPResponse, url: String) {
+    // The base's own path, which is signed too.
+    let start = WebAddress(base)?.path ?? ""
+    let url = String(base.dropLast(start.count)) + signer.signed(start + path, wallSeconds: time.wallNanoseconds() / 1_000_000_000)
+    let response = try await send(HTTPRequest(url: url))
+    switch response.status {
+    case 401, 403: throw sentences.refusedSignature(response.status)
+    case 408, 429, 500...599: throw sentences.refused(response.status)
+    default: return (response, url)
+    }
+  }
+
   // MARK: The token
 
   private func token() async throws(MediaHubError) -> TokenCache.Token {

@@ -65,8 +65,14 @@ extension Settings {
       try set(key, entry.value, source, place, from: String(folder), inputs, &cacheSize)
       if key.isMacOnly { warnings.append("\(place): `\(key.rawValue)` works on macOS only and is ignored") }
     }
-    if case .file = source(of: .clientSecret), file.isOpenToOthers {
-      warnings.append("\(file.path) holds client_secret and others can read or change it; run: chmod 600 \(Spelling.shellWord(file.path))")
+    guard file.isOpenToOthers else { return }
+    let secrets = [SettingsKey.clientSecret, .proxy].filter { key in
+      guard case .file = source(of: key), case .text(let text) = entries[key]?.value else { return false }
+      return key == .clientSecret || text.contains("@")
+    }
+    if !secrets.isEmpty {
+      let names = secrets.map(\.rawValue).joined(separator: " and ")
+      warnings.append("\(file.path) holds \(names) and others can read or change it; run: chmod 600 \(Spelling.shellWord(file.path))")
     }
   }
 

@@ -30,6 +30,8 @@ package struct Settings: Sendable {
 
   package enum AfterUpload: String, Sendable, CaseIterable { case keep, unstage, dropBytes = "drop-bytes" }
   package enum LogLevel: String, Sendable, CaseIterable { case debug, info, warning, error }
+  /// How links are asked for: with a token, or with a signature of the client's secret.
+  package enum LinkAuth: String, Sendable, CaseIterable { case bearer, hmac }
   /// Where fetched bytes go: to files on disk, or to a window in memory.
   package enum FetchMode: String, Sendable, CaseIterable { case tempFile = "temp-file", rangeLRU = "range-lru" }
 
@@ -54,6 +56,18 @@ package struct Settings: Sendable {
   package var clientSecret: Redacted<String> { Redacted(text(.clientSecret)) }
   package var hasCredentials: Bool { !text(.clientID).isEmpty && !text(.clientSecret).isEmpty }
   package var scope: String? { optional(.scope) }
+  package var linkAuth: LinkAuth { LinkAuth(rawValue: text(.linkAuth)) ?? .bearer }
+
+  // MARK: The way there
+
+  /// May hold user and password; nil: as the environment says.
+  package var proxy: Redacted<String>? { optional(.proxy).map { Redacted($0) } }
+  /// Comma-separated; nil: as the environment says.
+  package var noProxy: String? { optional(.noProxy) }
+  /// A PEM bundle to trust besides the system's; absolute.
+  package var caFile: String? { optional(.caFile) }
+  /// Bytes a second over all ranges together; 0: no limit.
+  package var maxDownloadRate: Int64 { bytes(.maxDownloadRate) }
 
   // MARK: Folders, all absolute, none looked at or made here
 
@@ -130,6 +144,7 @@ package struct Settings: Sendable {
     switch value {
     case .text(let text):
       if case .secret = rule, !text.isEmpty { return Redacted(text).description }
+      if case .proxy = rule { return ProxyAddress.shown(text) }
       return text
     case .count(let number): return "\(number)"
     case .bytes(let number): return ByteCount.format(number)

@@ -4,6 +4,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   case clientID = "client_id"
   case clientSecret = "client_secret"
   case scope
+  case linkAuth = "link_auth"
   case mountpoint
   case runtimeDir = "runtime_dir"
   case stateDir = "state_dir"
@@ -17,6 +18,10 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   case stallTimeout = "stall_timeout"
   case maxRangesPerFile = "max_ranges_per_file"
   case maxRanges = "max_ranges"
+  case maxDownloadRate = "max_download_rate"
+  case proxy
+  case noProxy = "no_proxy"
+  case caFile = "ca_file"
   case workers
   case standby
   case shimTimeout = "shim_timeout"
@@ -38,9 +43,11 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   var rule: SettingsRule {
     switch self {
     case .apiBase: .address
-    case .clientID, .scope: .text
+    case .clientID, .scope, .noProxy: .text
+    case .linkAuth: .choice(["bearer", "hmac"])
+    case .proxy: .proxy
     case .clientSecret: .secret
-    case .mountpoint, .runtimeDir, .stateDir, .cacheDir, .tempDir: .path
+    case .mountpoint, .runtimeDir, .stateDir, .cacheDir, .tempDir, .caFile: .path
     case .fetchMode: .choice(["temp-file", "range-lru"])
     case .maxTiles: .count(0...100_000)
     case .closeGrace: .duration(.zero ... .seconds(86_400))
@@ -49,6 +56,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .stallTimeout: .duration(.seconds(1) ... .seconds(86_400))
     case .maxRangesPerFile: .count(1...16)
     case .maxRanges: .count(1...32)
+    case .maxDownloadRate: .bytes(0...(1 << 40))
     case .workers: .count(1...16)
     case .standby: .flag
     case .shimTimeout: .duration(.seconds(1) ... .seconds(300))
@@ -70,12 +78,14 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .apiBase: "FSMVP_API_BASE"
     case .clientID: "FSMVP_CLIENT_ID"
     case .clientSecret: "FSMVP_CLIENT_SECRET"
+    case .linkAuth: "FSMVP_LINK_AUTH"
     case .mountpoint: "FSMVP_MOUNTPOINT"
     case .runtimeDir: "FSMVP_RUNTIME_DIR"
     case .stateDir: "FSMVP_STATE_DIR"
     case .cacheDir: "FSMVP_CACHE_DIR"
     case .tempDir: "FSMVP_TEMP_DIR"
     case .fetchMode: "FSMVP_FETCH_MODE"
+    case .maxDownloadRate: "FSMVP_MAX_DOWNLOAD_RATE"
     case .standby: "FSMVP_STANDBY"
     case .shimTimeout: "FSMVP_SHIM_TIMEOUT"
     case .orphanTimeout: "FSMVP_ORPHAN_TIMEOUT"
@@ -89,7 +99,8 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   func defaultValue(_ inputs: SettingsInputs) -> SettingsValue {
     switch self {
     case .apiBase: .text("https://api.xvid.com/v1")
-    case .clientID, .clientSecret, .scope, .tempDir: .text("")
+    case .clientID, .clientSecret, .scope, .tempDir, .proxy, .noProxy, .caFile: .text("")
+    case .linkAuth: .text("bearer")
     case .mountpoint: .text(inputs.home == "/" ? "/FuseStream" : inputs.home + "/FuseStream")
     case .runtimeDir: .text(inputs.runtimeFolder)
     case .stateDir: .text(inputs.xdg("XDG_STATE_HOME", ".local/state"))
@@ -102,6 +113,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .stallTimeout: .duration(.seconds(60))
     case .maxRangesPerFile: .count(16)
     case .maxRanges: .count(32)
+    case .maxDownloadRate: .bytes(0)
     case .workers: .count(2)
     case .standby: .flag(true)
     case .shimTimeout: .duration(.seconds(5))

@@ -16,6 +16,8 @@ enum SettingsRule {
   case secret
   /// The service's base URL.
   case address
+  /// A proxy's URL; user and password in it are never shown.
+  case proxy
   case path
   case choice([String])
   case count(ClosedRange<Int>)
@@ -37,6 +39,7 @@ enum SettingsRule {
       // A NUL or a line break would end a C string or a header early.
       return text.utf8.contains { $0 < 0x20 || $0 == 0x7f } ? nil : .text(text)
     case (.address, .string(let text)): return APIBase.parse(text).map(SettingsValue.text)
+    case (.proxy, .string(let text)): return ProxyAddress.parse(text).map(SettingsValue.text)
     case (.path, .string(let text)): return absolute(text).map(SettingsValue.text)
     case (.choice(let names), .string(let text)): return names.contains(text) ? .text(text) : nil
     case (.count(let range), .integer(let number)): return Int(exactly: number).flatMap { range.contains($0) ? .count($0) : nil }
@@ -66,6 +69,7 @@ enum SettingsRule {
     switch self {
     case .text, .secret: "a text in quotes, on one line"
     case .address: "an https URL such as \"https://api.xvid.com/v1\" (http only for this machine)"
+    case .proxy: "a proxy's URL with its port such as \"http://proxy.example:3128\" (also https, socks5, socks5h)"
     case .path: "a path (absolute, relative or ~/...)"
     case .choice(let names): names.map { "\"\($0)\"" }.joined(separator: " or ")
     case .count(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
@@ -86,7 +90,7 @@ enum SettingsRule {
     switch (self, raw) {
     case (.secret, _): false
     // "https://user:password@host".
-    case (.address, .string(let text)): !text.contains("@") && !text.contains("?")
+    case (.address, .string(let text)), (.proxy, .string(let text)): !text.contains("@") && !text.contains("?")
     default: true
     }
   }

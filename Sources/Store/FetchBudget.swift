@@ -5,6 +5,8 @@ import Transfer
 /// What a store can do to a ranged GET; `RangeFetch`, or a test's double.
 @TransferLoop
 protocol RangeFetching: AnyObject {
+  /// A rate limit of ours keeps its bytes back.
+  var isHeldBack: Bool { get }
   func stop(at offset: Int64)
   func resume()
   func cancel()

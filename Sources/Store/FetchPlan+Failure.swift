@@ -117,7 +117,8 @@ extension FetchPlan {
     linkExpires = expires
     renewAt = expires.map { end in
       let left = max(.zero, end - now)
-      return now + max(left - settings.renewal, .nanoseconds(left.nanoseconds / 10 * 9))
+      // A clock that is wrong makes every link seem about to end.
+      return now + max(left - settings.renewal, .nanoseconds(left.nanoseconds / 10 * 9), settings.backoffLimit)
     }
     // Another link may lead to another server.
     if new > generation {

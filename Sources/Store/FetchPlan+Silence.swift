@@ -42,7 +42,8 @@ extension FetchPlan {
 
   /// Somebody waits for what nobody fetches, and the file has all the connections it may have.
   private var lacksConnection: Bool {
-    !isWholeOnly && !waiters.isEmpty && fetches.count >= connectionCap && comparison == nil && proof == .given && nextDemand() != nil
+    !isWholeOnly && !waiters.isEmpty && fetches.count >= connectionCap && comparison == nil && proof == .given && victim() == nil
+      && nextDemand() != nil
   }
 
   private func waits(for fetch: Fetch) -> Bool {

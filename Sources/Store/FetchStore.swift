@@ -105,8 +105,8 @@ package class FetchStore {
   func begins(_ slot: FetchSlot) {}
   /// After everything else was seen to.
   func settled() {}
-  /// Bytes are being written or wait for room, or no connection is to be had: what does not come is no stall of the origin.
-  var isBusy: Bool { asksDemand || budget.isStarved(self) }
+  /// Bytes are being written or wait for room, no connection is to be had, or a rate limit holds bytes back: what does not come is no stall of the origin.
+  var isBusy: Bool { asksDemand || budget.isStarved(self) || slots.values.contains { $0.fetch?.isHeldBack ?? false } }
 
   // MARK: Waiters
 
@@ -199,7 +199,7 @@ package class FetchStore {
     slots[id] = slot
     begins(slot)
     budget.began(self)
-    slot.fetch = budget.open(RangeRequest(link: link, range: range, size: plan.size), slot)
+    slot.fetch = budget.open(RangeRequest(link: link, range: range, size: plan.size, isUrgent: isDemand), slot)
     // If the whole object comes instead, no more of it than this is wanted.
     if isProbe { slot.fetch?.stop(at: range.end) }
   }
@@ -213,7 +213,7 @@ package class FetchStore {
       switch result {
       case .success(let link):
         self.link = link
-        act(plan.linkReady(generation: link.generation, now: now))
+        act(plan.linkReady(generation: link.generation, expires: link.expires, now: now))
       case .failure(let error): act(plan.linkFailed(error, now: now))
       }
     }

@@ -30,16 +30,17 @@ final class EasyHandle {
 
   private static let isLibraryReady = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
 
-  /// Loopback never goes through a proxy, whatever the environment says; all else as the environment says.
-  private static let noProxy: String = {
-    let inherited = (getenv("no_proxy") ?? getenv("NO_PROXY")).map { String(cString: $0) } ?? ""
-    return inherited == "*" ? inherited : (inherited.isEmpty ? "" : inherited + ",") + "localhost,127.0.0.0/8,::1"
-  }()
+  private static let inheritedNoProxy = (getenv("no_proxy") ?? getenv("NO_PROXY")).map { String(cString: $0) } ?? ""
+
+  /// Loopback never goes through a proxy, whatever the settings or the environment say.
+  private static func noProxy(_ hosts: String) -> String {
+    hosts == "*" ? hosts : (hosts.isEmpty ? "" : hosts + ",") + "localhost,127.0.0.0/8,::1"
+  }
 
   // MARK: Setting up
 
   /// What all exchanges share. `headers` are whole lines; nothing in them may hold a line end.
-  func prepare(url: String, headers lines: [String], connectTimeout: Duration) throws(TransferError) {
+  func prepare(url: String, headers lines: [String], options: HTTPClient.Options) throws(TransferError) {
     var codes: [CURLcode] = []
     func set(_ option: CURLoption, _ value: Int) { codes.append(ccurl_set_long(raw, option, value)) }
     func set(_ option: CURLoption, _ value: String) { codes.append(ccurl_set_string(raw, option, value)) }
@@ -49,12 +50,14 @@ final class EasyHandle {
     set(CURLOPT_URL, url)
     set(CURLOPT_PROTOCOLS_STR, "http,https")
     set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
-    set(CURLOPT_NOPROXY, Self.noProxy)
+    set(CURLOPT_NOPROXY, Self.noProxy(options.noProxy ?? Self.inheritedNoProxy))
+    if let proxy = options.proxy { set(CURLOPT_PROXY, proxy.reveal()) }
+    if let pem = options.certificates?.pem { codes.append(ccurl_set_certificates(raw, pem, pem.count)) }
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
     // One connection a transfer: over HTTP/2 all ranges would share one, and its window.
     set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
     set(CURLOPT_USERAGENT, "fsmvp/1")
-    set(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: connectTimeout.milliseconds))
+    set(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: options.connectTimeout.milliseconds))
     set(CURLOPT_TCP_NODELAY, 1)
     set(CURLOPT_TCP_KEEPALIVE, 1)
     // Refused where a buffer is left from before; that is no reason to fail.
@@ -63,6 +66,7 @@ final class EasyHandle {
     codes.append(ccurl_set_error_buffer(raw, message))
     codes.append(
       ccurl_set_callbacks(raw, headerCallback, bodyCallback, requestCallback, Unmanaged.passUnretained(self).toOpaque()))
+    codes.append(ccurl_set_handshake_callback(raw, handshakeCallback, Unmanaged.passUnretained(self).toOpaque()))
     for line in lines {
       guard let longer = curl_slist_append(headers, line) else { throw .unreachable("out of memory") }
       headers = longer
@@ -99,13 +103,17 @@ final class EasyHandle {
     var text = String(cString: curl_easy_strerror(code))
     switch code {
     case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR,
-      CURLE_PEER_FAILED_VERIFICATION:
+      CURLE_PEER_FAILED_VERIFICATION, CURLE_PROXY, CURLE_RECV_ERROR:
       // These name the host, which helps; what looks like a URL is never passed on.
       let detail = String(cString: message)
       if !detail.isEmpty, !detail.contains("?"), !detail.contains("://"), detail.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) {
         text = detail
       }
     default: break
+    }
+    if code == CURLE_PEER_FAILED_VERIFICATION {
+      let reason = ["SSL certificate problem: ", "SSL: "].reduce(text) { $0.hasPrefix($1) ? String($0.dropFirst($1.count)) : $0 }
+      text = "its TLS certificate is not to be trusted: \(reason); the setting ca_file names further ones to trust"
     }
     return CurlResult(code: code, text: text)
   }
@@ -139,6 +147,13 @@ private func bodyCallback(_ bytes: CurlBytes?, _ size: Int, _ count: Int, _ cont
     case .pause: ccurl_pause()
     case .end: ccurl_fail()
     }
+  }
+}
+
+private func handshakeCallback(_: UnsafeMutableRawPointer?, _: UnsafeMutableRawPointer?, _ context: UnsafeMutableRawPointer?) -> CURLcode {
+  withExchange(context, otherwise: CURLE_ABORTED_BY_CALLBACK) {
+    $0.handshakeBegan()
+    return CURLE_OK
   }
 }
 

@@ -4,6 +4,8 @@ import Core
 /// A request on its way, as libcurl's callbacks see it. Each may end the exchange; none is called after that.
 @TransferLoop
 protocol Exchange: AnyObject {
+  /// A connection stands and TLS begins on it, to the server or to the proxy.
+  func handshakeBegan()
   /// A connection stands and the request goes out; again for each redirect.
   func requestBegan()
   /// A line of a head. false ends the transfer.

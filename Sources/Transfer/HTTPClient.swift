@@ -8,6 +8,7 @@ import EventLoop
 @TransferLoop
 package final class HTTPClient {
   package struct Options: Sendable {
+    /// Name look-up, connection and TLS together, of each hop.
     package var connectTimeout: Duration = .seconds(10)
     package var headerTimeout: Duration = .seconds(30)
     /// No byte for so long is a failure; how long a whole body takes is bounded by nothing.
@@ -16,10 +17,19 @@ package final class HTTPClient {
     package var maxConnections = 48
     /// How long connections and buffers are kept with nothing to do.
     package var keepAlive: Duration = .seconds(30)
+    /// Bytes a second over all ranges together; 0: as fast as it goes. Small requests are not counted.
+    package var maxDownloadRate: Int64 = 0
+    /// `http://`, `https://`, `socks5://` or `socks5h://`, maybe with credentials; nil: as the environment says. Loopback never goes through one.
+    package var proxy: Redacted<String>?
+    /// Hosts that no proxy is used for, comma-separated; nil: as the environment says.
+    package var noProxy: String?
+    /// nil: the system's certificates.
+    package var certificates: CertificateBundle?
     package init() {}
   }
 
   let options: Options
+  let throttle: Throttle?
   private let time: any TimeSource
   private var multi: CurlMulti?
   private var spare: [EasyHandle] = []
@@ -28,10 +38,11 @@ package final class HTTPClient {
   private var ticker: LoopTimer?
   private var idle: LoopTimer?
 
-  /// - Parameter time: what the header and idle time-outs are measured by; libcurl measures the others itself.
+  /// - Parameter time: what the header and idle time-outs and the rate are measured by; libcurl measures the others itself.
   package init(options: Options = Options(), time: any TimeSource = SystemClock()) {
     self.options = options
     self.time = time
+    throttle = options.maxDownloadRate > 0 ? Throttle(rate: options.maxDownloadRate, now: time.now) : nil
   }
 
   isolated deinit {
@@ -61,6 +72,9 @@ package final class HTTPClient {
 
   /// False once everything was given back, some time after the last request.
   package var isHoldingConnections: Bool { multi != nil }
+
+  /// Some range is paused by the rate limit.
+  package var isHoldingBack: Bool { throttle?.isHoldingBack ?? false }
 
   // MARK: For exchanges
 
@@ -109,6 +123,7 @@ package final class HTTPClient {
   // MARK: Turns
 
   private func release(_ fetch: RangeFetch) {
+    throttle?.forget(fetch)
     if let index = waiting.firstIndex(where: { $0 === fetch }) {
       waiting.remove(at: index)
     } else {

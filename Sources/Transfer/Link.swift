@@ -5,9 +5,12 @@ package struct Link: Sendable, Equatable {
   package let url: Redacted<String>
   /// Counts up with each new link of the same object, so that a failure says which one failed.
   package let generation: Int
-  package init(url: Redacted<String>, generation: Int) {
+  /// When it stops working, as far as is known: a hint, by our clock; it may stop before. nil: not known.
+  package let expires: Moment?
+  package init(url: Redacted<String>, generation: Int, expires: Moment? = nil) {
     self.url = url
     self.generation = generation
+    self.expires = expires
   }
 }
 
@@ -15,7 +18,9 @@ package struct Link: Sendable, Equatable {
 package protocol Origin: Sendable {
   /// The object's length in bytes.
   var size: Int64 { get }
-  /// A link to fetch from. With `replacing`, that one no longer works (401, 403, 410): another is minted, once for all who ask at the same time.
+  /// A link to fetch from. With `replacing`, another than that one: it no longer works (401, 403, 410), or will soon not (`Link.expires`). Another is
+  /// minted, once for all who ask at the same time; who asks with a link that was replaced already gets the one that replaced it. Where that
+  /// fails nothing has changed: a link that still works may be used on.
   @TransferLoop func link(replacing stale: Link?) async throws(TransferError) -> Link
 }
 

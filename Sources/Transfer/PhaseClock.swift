@@ -2,15 +2,20 @@ import Core
 
 /// Where a transfer is and since when nothing happened: what time-outs go by. A pure value.
 ///
-/// The connect phase has no limit here: libcurl keeps that clock, which knows name look-up, TCP and TLS.
+/// The connect and TLS phases have no limit here: libcurl keeps one clock for both, name look-up included.
 struct PhaseClock: Equatable {
-  enum Phase: String { case connect, headers, body }
+  enum Phase: String { case connect, tls = "TLS", headers, body }
 
   private(set) var phase = Phase.connect
   private(set) var isPaused = false
   private var since: Moment
 
   init(now: Moment) { since = now }
+
+  mutating func handshakeBegan(now: Moment) {
+    phase = .tls
+    since = now
+  }
 
   /// The request goes out, of the first hop or of a later one.
   mutating func requestBegan(now: Moment) {
@@ -41,7 +46,7 @@ struct PhaseClock: Equatable {
   func expired(now: Moment, headers: Duration, idle: Duration) -> Phase? {
     guard !isPaused else { return nil }
     switch phase {
-    case .connect: return nil
+    case .connect, .tls: return nil
     case .headers: return now - since >= headers ? .headers : nil
     case .body: return now - since >= idle ? .body : nil
     }

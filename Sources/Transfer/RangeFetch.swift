@@ -13,7 +13,9 @@ package final class RangeFetch {
   package private(set) var isEnded = false
 
   /// The sink had no room, and has not resumed it yet.
-  package var isPaused: Bool { clock.isPaused }
+  package var isPaused: Bool { clock.isPaused && !isHeldBack }
+  /// Paused by the client's rate limit: that nothing comes is nobody's fault.
+  package private(set) var isHeldBack = false
   /// How far it has come, for time-outs.
   var phase: PhaseClock.Phase { clock.phase }
 
@@ -56,7 +58,17 @@ package final class RangeFetch {
     guard !isEnded else { return }
     // Room may be found before the sink has even said that there is none.
     wasResumed = true
-    guard clock.isPaused else { return }
+    if isPaused { unpause() }
+  }
+
+  /// Its turn has come, after `isHeldBack`.
+  func goOn() {
+    guard !isEnded, isHeldBack else { return }
+    isHeldBack = false
+    unpause()
+  }
+
+  private func unpause() {
     clock.resumed(now: client.now())
     client.outside { [self] in
       guard !isEnded, !clock.isPaused, let easy else { return }
@@ -78,7 +90,7 @@ package final class RangeFetch {
       let url = request.link.url.reveal()
       hop = try SecureURL.check(url)
       easy = try client.start(self) { easy throws(TransferError) in
-        try easy.prepare(url: url, headers: ["Accept-Encoding: identity"], connectTimeout: client.options.connectTimeout)
+        try easy.prepare(url: url, headers: ["Accept-Encoding: identity"], options: client.options)
         easy.setRange(request.range)
         easy.followRedirects()
       }
@@ -90,6 +102,7 @@ package final class RangeFetch {
   private func finish(_ error: TransferError?) {
     guard !isEnded else { return }
     isEnded = true
+    isHeldBack = false
     let listener = sink
     sink = nil
     let handle = easy
@@ -111,6 +124,7 @@ extension RangeFetch: Exchange {
   /// Bodies of errors up to this are read, which is cheaper than a new connection.
   private static let worthReading: Int64 = 64 << 10
 
+  func handshakeBegan() { clock.handshakeBegan(now: client.now()) }
   func requestBegan() { clock.requestBegan(now: client.now()) }
 
   func headReceived(_ line: UnsafeRawBufferPointer) -> Bool {
@@ -154,6 +168,11 @@ extension RangeFetch: Exchange {
     let room = max(0, end - position)
     let part = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: room)))
     if !part.isEmpty {
+      guard client.throttle?.allows(self) ?? true else {
+        isHeldBack = true
+        clock.paused()
+        return .pause
+      }
       wasResumed = false
       let isTaken = sink.rangeReceived(self, bytes: part, at: position)
       guard !isEnded else { return .end }
@@ -163,6 +182,7 @@ extension RangeFetch: Exchange {
         return .pause
       }
       position += Int64(part.count)
+      client.throttle?.took(part.count)
     }
     clock.received(now: client.now())
     if position >= stopOffset, position < promisedEnd || part.count < bytes.count {

@@ -7,10 +7,13 @@ package struct RangeRequest: Sendable {
   package var range: ByteRange
   /// The object's length, which the answer must agree with.
   package var size: Int64
-  package init(link: Link, range: ByteRange, size: Int64) {
+  /// Somebody waits for just these bytes: a rate limit lets them go first, and into debt.
+  package var isUrgent: Bool
+  package init(link: Link, range: ByteRange, size: Int64, isUrgent: Bool = false) {
     self.link = link
     self.range = range
     self.size = size
+    self.isUrgent = isUrgent
   }
 }
 

@@ -44,7 +44,7 @@ final class SmallExchange {
       }
       if request.method == .post { headers += ["Content-Type: application/x-www-form-urlencoded", "Expect:"] }
       easy = try client.start(self) { easy throws(TransferError) in
-        try easy.prepare(url: request.url, headers: headers, connectTimeout: client.options.connectTimeout)
+        try easy.prepare(url: request.url, headers: headers, options: client.options)
         easy.setTotalTimeout(request.totalTimeout)
         if request.method == .post { easy.setForm(request.form?.reveal() ?? "") }
       }
@@ -66,6 +66,7 @@ final class SmallExchange {
 }
 
 extension SmallExchange: Exchange {
+  func handshakeBegan() { clock.handshakeBegan(now: client.now()) }
   func requestBegan() { clock.requestBegan(now: client.now()) }
 
   func headReceived(_ line: UnsafeRawBufferPointer) -> Bool {

@@ -92,16 +92,18 @@ final class ControlPlane {
     let settings = service.settings
     var httpOptions = HTTPClient.Options()
     httpOptions.idleTimeout = settings.idleTimeout
+    httpOptions.maxDownloadRate = settings.maxDownloadRate
+    (httpOptions.proxy, httpOptions.noProxy) = (settings.proxy, settings.noProxy)
+    httpOptions.certificates = service.certificates
     let http = HTTPClient(options: httpOptions)
     var limits = FetchBudget.Options()
     limits.rangesPerFile = settings.maxRangesPerFile
     limits.rangesInAll = settings.maxRanges
     limits.stallTimeout = settings.stallTimeout
-    let mediaHub = MediaHubClient(
-      options: MediaHubClient.Options(
-        base: service.apiBase, clientID: service.clientID, clientSecret: service.clientSecret, scope: settings.scope),
-      http: http)
-    return (mediaHub, FetchBudget(client: http, options: limits))
+    var hubOptions = MediaHubClient.Options(
+      base: service.apiBase, clientID: service.clientID, clientSecret: service.clientSecret, scope: settings.scope)
+    hubOptions.signer = service.linkSigner
+    return (MediaHubClient(options: hubOptions, http: http), FetchBudget(client: http, options: limits))
   }
 
   private static func sentence(_ error: any Error) -> String {

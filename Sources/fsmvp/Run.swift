@@ -2,9 +2,11 @@ import CLinux
 import Core
 import EventLoop
 import Glibc
+import MediaHub
 import MediaHubSim
 import Settings
 import Telemetry
+import Transfer
 
 /// What `fsmvp run` was called with.
 struct RunArguments: Equatable {
@@ -65,6 +67,10 @@ struct Service {
   let apiBase: String
   let clientID: String
   let clientSecret: Redacted<String>
+  /// With `link_auth` = "hmac"; the demo's links are asked for with a token.
+  let linkSigner: LinkSigner?
+  /// With `ca_file`.
+  let certificates: CertificateBundle?
   /// What the settings were made from, as it came; a reload looks at them again.
   let arguments: RunArguments
   /// The variable as it came, for the next image.
@@ -91,6 +97,7 @@ struct Service {
     secretInEnvironment = getenv(Self.secretVariable).map { Redacted(String(cString: $0)) }
     unsetenv(Self.secretVariable)
     Log.level = Log.Level.allCases.first { $0.name == settings.logLevel.rawValue } ?? .info
+    certificates = try Self.certificates(settings)
     for warning in settings.warnings { Log.warning("settings", ["note": warning]) }
     guard arguments.isDemo(withCredentials: settings.hasCredentials) else {
       guard settings.hasCredentials else {
@@ -100,6 +107,7 @@ struct Service {
       }
       (simulator, apiBase) = (nil, settings.apiBase)
       (clientID, clientSecret) = (settings.clientID, settings.clientSecret)
+      linkSigner = try Self.linkSigner(settings, clientSecret: clientSecret)
       return
     }
     var options = Simulator.Options()
@@ -111,5 +119,26 @@ struct Service {
       throw StartError("the demo's MediaHub cannot be started: \(error)")
     }
     (clientID, clientSecret) = (options.clientID, Redacted(options.clientSecret))
+    linkSigner = nil
+  }
+
+  /// - Throws: a sentence, where the secret cannot be the key that `link_auth` needs it to be.
+  static func linkSigner(_ settings: Settings, clientSecret: Redacted<String>) throws(StartError) -> LinkSigner? {
+    guard settings.linkAuth == .hmac else { return nil }
+    guard let signer = LinkSigner(clientID: settings.clientID, clientSecret: clientSecret) else {
+      throw StartError(
+        "`link_auth` = \"hmac\" signs with `client_secret`, which has to be base64 for that and is not (from "
+          + "\(settings.source(of: .linkAuth)))", code: .usage)
+    }
+    return signer
+  }
+
+  static func certificates(_ settings: Settings) throws(StartError) -> CertificateBundle? {
+    guard let path = settings.caFile else { return nil }
+    do throws(CertificateBundle.Failure) {
+      return try CertificateBundle(adding: path)
+    } catch {
+      throw StartError(error.sentence, code: .usage)
+    }
   }
 }

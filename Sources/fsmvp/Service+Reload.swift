@@ -21,6 +21,13 @@ extension Service {
     var changed = names.first { settings[keyPath: $0.1] != next[keyPath: $0.1] }?.0
     if changed == nil, isDemo != (simulator != nil) || (!isDemo && settings.apiBase != next.apiBase) { changed = "the service" }
     if let changed { return "\(changed) is another one in the configuration than at the start, which takes `fsmvp stop` and a new start" }
+    let secret = hasSecret ? secretInEnvironment : nil
+    do throws(StartError) {
+      _ = try Self.certificates(next)
+      if !isDemo, hasCredentials { _ = try Self.linkSigner(next, clientSecret: secret ?? next.clientSecret) }
+    } catch {
+      return "the configuration is wrong: \(error.sentence)"
+    }
     guard isDemo || hasCredentials else { return "there are no credentials in the configuration any more" }
     return nil
   }

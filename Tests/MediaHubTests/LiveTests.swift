@@ -35,6 +35,11 @@ struct LiveTests {
       let range = ByteRange(0, min(65_536, output.size))
       let bytes = try await CollectedRange.fetch(range, of: origin, link: link, http)
       #expect(Int64(bytes.count) == range.count)
+      // The same by a signature.
+      var signed = options
+      signed.signer = LinkSigner(clientID: Live.id ?? "", clientSecret: Redacted(Live.secret ?? ""))
+      let other = try await MediaHubClient(options: signed, http: http).origin(file: output, recipient: "test-ci").link(replacing: nil)
+      #expect(try await CollectedRange.fetch(range, of: origin, link: other, http).count == bytes.count)
     }
   }
 }

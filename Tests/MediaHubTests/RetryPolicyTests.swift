@@ -11,7 +11,7 @@ struct RetryPolicyTests {
   func transient() {
     let outcomes: [Outcome] = [
       FakeService.status(500), FakeService.status(503), FakeService.status(429), FakeService.status(408), .failure(.unreachable("reset")),
-      .failure(.timedOut(phase: "connect")), .failure(.short(received: 1, expected: 2)),
+      .failure(.timedOut(phase: "connect")), .failure(.timedOut(phase: "TLS")), .failure(.short(received: 1, expected: 2)),
     ]
     for outcome in outcomes {
       var policy = RetryPolicy()

@@ -144,14 +144,19 @@ def test_programs_that_cannot_take_over_are_refused_and_harm_nothing(sim, make, 
     upload.finish(sim.bytes(file, "tag"))
 
 
-def test_a_reload_is_refused_while_the_configuration_is_broken(sim, make):
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("max_tils = 3\n", "max_tils"), ('ca_file = "none.pem"\n', "ca_file"), ('link_auth = "hmac"\n', "link_auth")],
+    ids=["a key", "a file", "a secret"],
+)
+def test_a_reload_is_refused_while_the_configuration_is_broken(sim, make, text, word):
     run = make()
     config = run.folder / "config.toml"
     config.write_text("max_tiles = 3\n")
     run.start("--config", str(config))
-    config.write_text("max_tils = 3\n")
+    config.write_text(text)
     done = run.cli("reload")
-    assert done.code == 1 and "max_tils" in done.err and "nothing was replaced" in done.err, done
+    assert done.code == 1 and word in done.err and "nothing was replaced" in done.err, done
     assert run.cli("status").code == 0
 
 

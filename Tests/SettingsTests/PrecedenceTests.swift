@@ -135,6 +135,28 @@ struct PrecedenceTests {
     #expect(try scratch.load("min_free = \"auto\"").minFree == nil)
   }
 
+  @Test("the way to the service: as it comes, or as it is set")
+  func way() throws {
+    let scratch = try Scratch()
+    let usual = try scratch.load("")
+    #expect((usual.linkAuth, usual.maxDownloadRate) == (.bearer, 0))
+    #expect(usual.proxy == nil && usual.noProxy == nil && usual.caFile == nil)
+    let set = try scratch.load(
+      """
+      link_auth = "hmac"
+      max_download_rate = "8MiB"
+      proxy = "http://proxy.example:3128/"
+      no_proxy = "intra.example, 10.0.0.0/8"
+      ca_file = "ca.pem"
+      """)
+    #expect((set.linkAuth, set.maxDownloadRate) == (.hmac, 8 << 20))
+    #expect(set.proxy?.reveal() == "http://proxy.example:3128" && set.noProxy == "intra.example, 10.0.0.0/8")
+    #expect(set.caFile == scratch.home + "/.fuse-stream-mvp/ca.pem")
+    let variables = ["FSMVP_LINK_AUTH": "bearer", "FSMVP_MAX_DOWNLOAD_RATE": "1000"]
+    let loaded = try scratch.load("link_auth = \"hmac\"", variables)
+    #expect((loaded.linkAuth, loaded.maxDownloadRate) == (.bearer, 1000))
+  }
+
   @Test("every folder that may hold bytes is known once")
   func bytesFolders() throws {
     let scratch = try Scratch()

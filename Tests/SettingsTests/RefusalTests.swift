@@ -35,6 +35,11 @@ struct RefusalTests {
         "max_cache = \"auto\"",
         "1:1: `max_cache` must be a size from 0 B to 1024 TiB such as \"64MiB\" (a bare number is bytes), not \"auto\""
       ),
+      ("link_auth = \"token\"", "1:1: `link_auth` must be \"bearer\" or \"hmac\", not \"token\""),
+      (
+        "max_download_rate = \"fast\"",
+        "1:1: `max_download_rate` must be a size from 0 B to 1 TiB such as \"64MiB\" (a bare number is bytes), not \"fast\""
+      ),
       ("idle_evict_minutes = 525601", "1:1: `idle_evict_minutes` must be a whole number from 0 to 525600, not 525601"),
       ("after_upload = \"delete\"", "1:1: `after_upload` must be \"keep\" or \"drop-bytes\" or \"unstage\", not \"delete\""),
       ("fetch_mode = \"ram\"", "1:1: `fetch_mode` must be \"temp-file\" or \"range-lru\", not \"ram\""),
@@ -104,6 +109,19 @@ struct RefusalTests {
     #expect(scratch.refusal("", flags: ["mountpoint": ""]) == "--mountpoint must be a path (absolute, relative or ~/...), not empty")
     #expect(scratch.refusal("", flags: ["no_such": "1"]) == "there is no setting for --no-such")
   }
+
+  @Test(
+    "a proxy is one of four kinds, with host and port",
+    arguments: [
+      ("http://proxy.example:3128", "http://proxy.example:3128"), ("HTTPS://P.example:443/", "https://P.example:443"),
+      ("socks5://10.0.0.1:1080", "socks5://10.0.0.1:1080"), ("socks5h://[fe80::1]:1080", "socks5h://[fe80::1]:1080"),
+      ("http://u:p%40@h:1", "http://u:p%40@h:1"), ("http://u@h:1", "http://u@h:1"),
+      ("proxy.example:3128", nil), ("http://proxy.example", nil), ("http://proxy.example:0", nil), ("http://proxy.example:65536", nil),
+      ("http://proxy.example:+1", nil), ("http://:3128", nil), ("http://@h:1", nil), ("http://a@b@h:1", nil), ("socks4://h:1", nil),
+      ("http://h:1/path", nil), ("http://h:1?x", nil), ("http://h:1#x", nil), ("http://h h:1", nil), ("http://::1:1", nil),
+      ("http://[]:1", nil), ("http://[::1:1", nil), ("", nil), ("://h:1", nil), ("http:/h:1", nil),
+    ] as [(String, String?)])
+  func proxy(text: String, address: String?) { #expect(ProxyAddress.parse(text) == address) }
 
   @Test(
     "api_base is https, or http to this machine",

@@ -24,8 +24,34 @@ struct SecrecyTests {
   }
 
   @Test(
+    "a proxy's user and password are shown nowhere, the rest of it is",
+    arguments: [
+      ("http://jane:hUsh@proxy.example:3128", "http://‹redacted›@proxy.example:3128"),
+      ("SOCKS5H://hUsh@[::1]:1080/", "socks5h://‹redacted›@[::1]:1080"), ("https://proxy.example:443", "https://proxy.example:443"),
+    ])
+  func proxy(text: String, shown: String) throws {
+    let scratch = try Scratch()
+    let settings = try scratch.load("proxy = \"\(text)\"")
+    #expect(settings.describe().first { $0.key == "proxy" }?.value == shown)
+    #expect(settings.proxy?.reveal().contains("hUsh") == text.contains("hUsh"))
+    #expect(!"\(settings.describe())".contains("hUsh") && !"\(String(describing: settings.proxy))".contains("hUsh"))
+  }
+
+  @Test("a file with a proxy's password that others can read is warned of")
+  func proxyPermissions() throws {
+    let scratch = try Scratch()
+    let open = try scratch.write("a.toml", "proxy = \"http://jane:hUsh@proxy.example:3128\"\nclient_secret = \"hush\"", mode: 0o644)
+    #expect(
+      try Settings.load(scratch.inputs(config: open)).warnings
+        == ["\(open) holds client_secret and proxy and others can read or change it; run: chmod 600 \(open)"])
+    let harmless = try scratch.write("b.toml", "proxy = \"http://proxy.example:3128\"", mode: 0o644)
+    #expect(try Settings.load(scratch.inputs(config: harmless)).warnings.isEmpty)
+  }
+
+  @Test(
     "no refusal quotes a secret",
     arguments: [
+      "proxy = \"http://me:hUsh9==@proxy.example\"", "proxy = \"ftp://me:hUsh@proxy.example:1\"", "proxy = \"hUsh@proxy.example:1\"",
       "client_secret = hUsh+/9==", "client_secret = \"hUsh+/9==", "client_secret = hUsh+/9==\nworkers = 1", "client_secret = 12hUsh+/9==",
       "client_secret = truehUsh", "client_secret = infhUsh", "client_secret = 0xhUsh",
       "client_secret = [\"hUsh+/9==\"]", "client_secret = \"hUsh+/9==\\n\"", "client_secret = \"hUsh+/9==\"\nclient_secret = \"hUsh+/9==\"",

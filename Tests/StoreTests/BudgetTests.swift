@@ -1,6 +1,7 @@
 import Core
 import EventLoop
 import Glibc
+import Support
 import Testing
 import Transfer
 
@@ -10,6 +11,7 @@ import Transfer
 @TransferLoop
 private final class FakeTransfers {
   final class Fetch: RangeFetching {
+    var isHeldBack = false
     let request: RangeRequest
     let slot: FetchSlot
     var isEnded = false
@@ -49,11 +51,13 @@ struct BudgetTests {
     scratch = try ScratchFolder()
   }
 
-  @TransferLoop private func make(_ count: Int, rangesInAll: Int) async throws -> (FetchBudget, FakeTransfers, [SparseStore]) {
+  @TransferLoop private func make(
+    _ count: Int, rangesInAll: Int, clock: any TimeSource = SystemClock()
+  ) async throws -> (FetchBudget, FakeTransfers, [SparseStore]) {
     let transfers = FakeTransfers()
     var options = FetchBudget.Options()
     options.rangesInAll = rangesInAll
-    let budget = FetchBudget(options: options, clock: SystemClock()) { transfers.start($0, $1) }
+    let budget = FetchBudget(options: options, clock: clock) { transfers.start($0, $1) }
     var stores: [SparseStore] = []
     for index in 0..<count {
       let origin = FixedOrigin(size: 100 << 20, url: "http://127.0.0.1:1/\(index)")
@@ -103,6 +107,28 @@ struct BudgetTests {
     #expect(transfers.open.map(\.request.range.start).contains(7 << 20))
     for store in stores { await store.closed() }
     #expect(budget.isUnused)
+  }
+
+  @Test("bytes that a rate limit keeps back are no stall of the origin; bytes that just do not come are")
+  @TransferLoop func heldBack() async throws {
+    let clock = ManualClock()
+    let (_, transfers, stores) = try await make(1, rangesInAll: 1, clock: clock)
+    var answers: [Result<ByteRange, Errno>] = []
+    stores[0].ask(ByteRange(0, 1000)) { answer in TransferLoop.assumeIsolated { answers.append(answer) } }
+    await settle { transfers.open.count == 1 }
+    #expect(transfers.open[0].request.isUrgent)
+    transfers.open[0].isHeldBack = true
+    clock.advance(by: .seconds(61))
+    stores[0].tick()
+    #expect(answers.isEmpty)
+    transfers.open[0].isHeldBack = false
+    clock.advance(by: .seconds(59))
+    stores[0].tick()
+    #expect(answers.isEmpty)
+    clock.advance(by: .seconds(2))
+    stores[0].tick()
+    #expect(answers == [.failure(.io)])
+    await stores[0].closed()
   }
 
   @Test("bytes that are in the file are not written again when the whole object comes again")

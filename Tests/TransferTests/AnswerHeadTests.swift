@@ -100,6 +100,8 @@ struct AnswerHeadTests {
     }
     var clock = PhaseClock(now: at(0))
     #expect(expired(clock, 1000) == nil)
+    clock.handshakeBegan(now: at(1))
+    #expect(expired(clock, 1000) == nil && clock.phase == .tls)
     clock.requestBegan(now: at(5))
     #expect(expired(clock, 24) == nil && expired(clock, 25) == .headers)
     clock.redirected(now: at(24))

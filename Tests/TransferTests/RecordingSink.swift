@@ -80,12 +80,13 @@ final class ClockedClient {
   let client: HTTPClient
   private let silent = ScriptedServer { _ in [.stall] }
 
-  init(maxConnections: Int = 48) {
+  init(maxConnections: Int = 48, rate: Int64 = 0) {
     var options = HTTPClient.Options()
     // Short, so that the clock is looked at often; it stands still otherwise.
     options.headerTimeout = .milliseconds(40)
     options.idleTimeout = .milliseconds(40)
     options.maxConnections = maxConnections
+    options.maxDownloadRate = rate
     client = HTTPClient(options: options, time: clock)
   }
 
