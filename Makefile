@@ -14,6 +14,8 @@ ARGS    ?=
 
 RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libxxhash-dev libssl-dev libtomlplusplus-dev libsystemd-dev
 TEST_PACKAGES := python3 python3-venv chromium clang-format curl openssl procps util-linux mount systemd
+# The rivals of `make bench`; no test needs them.
+BENCH_PACKAGES := rclone
 
 
 SHIM_SOURCES := $(wildcard shim/src/*.c shim/wire/*.c)
@@ -23,7 +25,7 @@ SHIM_FLAGS := $(C_FLAGS) -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong
 SWIFT_FLAGS := -c release --static-swift-stdlib
 SWIFT_SOURCES = $(shell find Sources shim/wire -type f) Package.swift
 
-.PHONY: all deps test-deps shim control run test test-swift test-programs test-mount test-live bench soak check fmt install clean help
+.PHONY: all deps test-deps shim control run test test-swift test-programs test-mount test-live bench-deps bench soak check fmt install clean help
 
 ## all: build build/bin/fsmvp and build/bin/fsmvp-shim (release)
 all: deps shim control
@@ -31,9 +33,11 @@ all: deps shim control
 ## deps: install the Debian packages that building and running need
 deps: $(BUILD)/.deps-run
 test-deps: $(BUILD)/.deps-test
+bench-deps: $(BUILD)/.deps-bench
 
 $(BUILD)/.deps-run: PACKAGES := $(RUN_PACKAGES)
 $(BUILD)/.deps-test: PACKAGES := $(TEST_PACKAGES)
+$(BUILD)/.deps-bench: PACKAGES := $(BENCH_PACKAGES)
 
 $(BUILD)/.deps-%: Makefile
 	@mkdir -p $(BUILD)
@@ -94,8 +98,8 @@ test-live: deps
 	  echo "skipped: MEDIAHUB_CLIENT_ID and MEDIAHUB_CLIENT_SECRET are not set"; \
 	else $(SWIFT) test --filter LiveTests; fi
 
-## bench: the figures of the issue: upload overlap, cold read, idle memory (takes minutes)
-bench: all $(VENV)/.ready
+## bench: every figure against its rivals, to bench/RESULTS.md (takes half an hour; ARGS="cold seeks --quick" takes some)
+bench: all bench-deps $(VENV)/.ready
 	$(VENV)/bin/python bench/run.py $(ARGS)
 
 ## soak: the long form of the tests of failover, with a report (ARGS="--shim-kills N --control-kills N --seed N")
