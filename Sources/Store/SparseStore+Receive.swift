@@ -34,7 +34,7 @@ extension SparseStore {
     let end = min(offset + Int64(bytes.count), fetch.limit)
     guard end > offset else { return true }
     let pieces = plan.fresh(in: ByteRange(offset, end))
-    guard var spare = buffers(for: pieces, of: slot) else {
+    guard parked == nil, var spare = buffers(for: pieces, of: slot) else {
       budget.starve(slot)
       return false
     }

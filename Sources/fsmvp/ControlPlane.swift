@@ -228,9 +228,17 @@ extension ControlPlane: ControlOperations {
 
   func staged() async throws -> [StagedItem] { volume?.items() ?? [] }
 
-  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem {
-    try await standing().stage(fileOrJob, recipient: recipient)
+  func stage(_ fileOrJob: String, recipient: String, isWarm: Bool) async throws -> StagedItem {
+    try await standing().stage(fileOrJob, recipient: recipient, isWarm: isWarm)
   }
+
+  func setPinned(_ idOrPath: String, _ isPinned: Bool) async throws -> StagedItem {
+    try await standing().setPinned(idOrPath, isPinned)
+  }
+
+  func cache() async throws -> CacheReport { try await standing().cache() }
+
+  func clearCache() async throws -> CacheCleared { try await standing().clearCache() }
 
   func unstage(_ idOrPath: String) async throws -> StagedItem { try await standing().unstage(idOrPath) }
 

@@ -234,7 +234,7 @@ struct JournalTests {
       switch self {
       case .noDatabase: try overwrite(path, at: 0, with: Array(repeating: 0x41, count: 4096))
       case .tornPages: try overwrite(path, at: 4096, with: Array(repeating: 0xff, count: 3 * 4096))
-      case .newerSchema: try sql(path, "PRAGMA user_version = 3")
+      case .newerSchema: try sql(path, "PRAGMA user_version = 4")
       case .foreignTables: try sql(path, "DROP TABLE origins")
       case .hostileName: try sql(path, "UPDATE items SET name = '../../etc/passwd'")
       case .hostileSize: try sql(path, "UPDATE items SET size = -5")
