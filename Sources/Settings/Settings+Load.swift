@@ -87,9 +87,6 @@ extension Settings {
       let found = key.rule.isShowable(raw) ? ", not \(Spelling.shown(raw))" : ""
       throw SettingsError("\(place): `\(key.rawValue)` must be \(key.rule.allowed)\(found)")
     }
-    if key == .fetchMode, value == .text("range-lru") {
-      throw SettingsError("\(place): this version fetches to temp files only; set `fetch_mode` to \"temp-file\" or remove it")
-    }
     entries[key] = Entry(value: value, source: source)
   }
 }

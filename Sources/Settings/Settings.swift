@@ -30,6 +30,8 @@ package struct Settings: Sendable {
 
   package enum AfterUpload: String, Sendable, CaseIterable { case keep, unstage, dropBytes = "drop-bytes" }
   package enum LogLevel: String, Sendable, CaseIterable { case debug, info, warning, error }
+  /// Where fetched bytes go: to files on disk, or to a window in memory.
+  package enum FetchMode: String, Sendable, CaseIterable { case tempFile = "temp-file", rangeLRU = "range-lru" }
 
   struct Entry: Sendable {
     var value: SettingsValue
@@ -68,6 +70,7 @@ package struct Settings: Sendable {
 
   // MARK: Staging and fetching
 
+  package var fetchMode: FetchMode { FetchMode(rawValue: text(.fetchMode)) ?? .tempFile }
   /// 0: no limit.
   package var maxTiles: Int { count(.maxTiles) }
   package var closeGrace: Duration { duration(.closeGrace) }
@@ -78,6 +81,15 @@ package struct Settings: Sendable {
   package var stallTimeout: Duration { duration(.stallTimeout) }
   package var maxRangesPerFile: Int { count(.maxRangesPerFile) }
   package var maxRanges: Int { count(.maxRanges) }
+  /// Bytes that the cache leaves free on its file system; nil: the smaller of 1 GiB and 5 % of it.
+  package var minFree: Int64? {
+    if case .bytes(let number) = entries[.minFree]?.value { return number }
+    return nil
+  }
+  /// Bytes that the cache may hold; 0: 70 % of its file system.
+  package var maxCache: Int64 { bytes(.maxCache) }
+  /// An item that nobody used for so many minutes loses its bytes; 0: never.
+  package var idleEvictMinutes: Int { count(.idleEvictMinutes) }
   /// Bytes are kept although nobody needs them; for looking at them.
   package var skipsEviction: Bool { flag(.debugSkipEviction) }
 
@@ -95,8 +107,11 @@ package struct Settings: Sendable {
 
   // MARK: Window mode
 
+  /// Bytes of the largest part that is asked for at once.
   package var chunkSize: Int64 { bytes(.chunkSize) }
+  /// Bytes of a file that are kept in memory.
   package var cacheSize: Int64 { bytes(.cacheSize) }
+  /// Ranges in flight for a file.
   package var maxConcurrentRequests: Int { count(.maxConcurrentRequests) }
 
   // MARK: Looking

@@ -22,7 +22,10 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   case shimTimeout = "shim_timeout"
   case orphanTimeout = "orphan_timeout"
   case logLevel = "log_level"
-  // Of the window mode, which this version lacks: accepted and checked, so that a configuration need not change with the version.
+  case minFree = "min_free"
+  case maxCache = "max_cache"
+  case idleEvictMinutes = "idle_evict_minutes"
+  // Of the window mode, `fetch_mode` = "range-lru".
   case chunkSize = "chunk_size"
   case cacheSize = "cache_size"
   case maxConcurrentRequests = "max_concurrent_requests"
@@ -51,6 +54,9 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .shimTimeout: .duration(.seconds(1) ... .seconds(300))
     case .orphanTimeout: .duration(.seconds(1) ... .seconds(86_400))
     case .logLevel: .choice(["debug", "info", "warning", "error"])
+    case .minFree: .bytesOrAuto(0...(1 << 50))
+    case .maxCache: .bytes(0...(1 << 50))
+    case .idleEvictMinutes: .count(0...525_600)
     case .chunkSize: .bytes(4096...(256 << 20))
     case .cacheSize: .bytes((64 << 10)...(1 << 40))
     case .maxConcurrentRequests: .count(1...64)
@@ -101,9 +107,12 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .shimTimeout: .duration(.seconds(5))
     case .orphanTimeout: .duration(.seconds(600))
     case .logLevel: .text("info")
+    case .minFree: .text(SettingsRule.auto)
+    case .maxCache: .bytes(0)
+    case .idleEvictMinutes: .count(0)
     case .chunkSize: .bytes(4 << 20)
-    case .cacheSize: .bytes(32 << 20)
-    case .maxConcurrentRequests: .count(4)
+    case .cacheSize: .bytes(64 << 20)
+    case .maxConcurrentRequests: .count(16)
     case .enableAppNap, .debugSkipEviction, .debugFSKitSingleThread: .flag(false)
     }
   }

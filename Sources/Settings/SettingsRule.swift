@@ -20,8 +20,12 @@ enum SettingsRule {
   case choice([String])
   case count(ClosedRange<Int>)
   case bytes(ClosedRange<Int64>)
+  /// Bytes, or the text "auto".
+  case bytesOrAuto(ClosedRange<Int64>)
   case duration(ClosedRange<Duration>)
   case flag
+
+  static let auto = "auto"
 
   /// The value, or nil where the rule does not allow it.
   /// - Parameters:
@@ -38,8 +42,10 @@ enum SettingsRule {
     case (.count(let range), .integer(let number)): return Int(exactly: number).flatMap { range.contains($0) ? .count($0) : nil }
     case (.count(let range), .string(let text)) where isSpelled:
       return Int(text).flatMap { range.contains($0) ? .count($0) : nil }
-    case (.bytes(let range), .integer(let number)): return range.contains(number) ? .bytes(number) : nil
-    case (.bytes(let range), .string(let text)):
+    case (.bytesOrAuto, .string(Self.auto)): return .text(Self.auto)
+    case (.bytes(let range), .integer(let number)), (.bytesOrAuto(let range), .integer(let number)):
+      return range.contains(number) ? .bytes(number) : nil
+    case (.bytes(let range), .string(let text)), (.bytesOrAuto(let range), .string(let text)):
       return ByteCount.parse(text).flatMap { range.contains($0) ? .bytes($0) : nil }
     case (.duration(let range), .integer(let number)): return Self.duration(Durations.seconds(Double(number)), in: range)
     case (.duration(let range), .float(let number)): return Self.duration(Durations.seconds(number), in: range)
@@ -63,12 +69,16 @@ enum SettingsRule {
     case .path: "a path (absolute, relative or ~/...)"
     case .choice(let names): names.map { "\"\($0)\"" }.joined(separator: " or ")
     case .count(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
-    case .bytes(let range):
-      "a size from \(ByteCount.format(range.lowerBound)) to \(ByteCount.format(range.upperBound)) such as \"64MiB\" (a bare number is bytes)"
+    case .bytes(let range): Self.sizes(range)
+    case .bytesOrAuto(let range): "\"\(Self.auto)\" or \(Self.sizes(range))"
     case .duration(let range):
       "a time from \(Durations.format(range.lowerBound)) to \(Durations.format(range.upperBound)) such as \"5s\" (a bare number is seconds)"
     case .flag: "true or false"
     }
+  }
+
+  private static func sizes(_ range: ClosedRange<Int64>) -> String {
+    "a size from \(ByteCount.format(range.lowerBound)) to \(ByteCount.format(range.upperBound)) such as \"64MiB\" (a bare number is bytes)"
   }
 
   /// Whether a refused value may stand in the message.

@@ -112,6 +112,29 @@ struct PrecedenceTests {
     #expect(set.source(of: .shimTimeout) == .environment("FSMVP_SHIM_TIMEOUT"))
   }
 
+  @Test("the window mode is chosen by file or variable, and has its defaults")
+  func windowMode() throws {
+    let scratch = try Scratch()
+    let usual = try scratch.load("")
+    #expect(usual.fetchMode == .tempFile)
+    #expect((usual.chunkSize, usual.cacheSize, usual.maxConcurrentRequests) == (4 << 20, 64 << 20, 16))
+    #expect(try scratch.load("fetch_mode = \"range-lru\"").fetchMode == .rangeLRU)
+    #expect(try scratch.load("", ["FSMVP_FETCH_MODE": "range-lru"]).fetchMode == .rangeLRU)
+  }
+
+  @Test("the cache's bounds: what is not set is automatic, and zero is a value")
+  func cacheBounds() throws {
+    let scratch = try Scratch()
+    let usual = try scratch.load("")
+    #expect((usual.minFree, usual.maxCache, usual.idleEvictMinutes) == (nil, 0, 0))
+    #expect(usual.describe().first { $0.key == "min_free" }?.value == "auto")
+    let set = try scratch.load("min_free = \"2GiB\"\nmax_cache = \"100GiB\"\nidle_evict_minutes = 90")
+    #expect((set.minFree, set.maxCache, set.idleEvictMinutes) == (2 << 30, 100 << 30, 90))
+    #expect(set.describe().first { $0.key == "min_free" }?.value == "2 GiB")
+    #expect(try scratch.load("min_free = 0").minFree == 0)
+    #expect(try scratch.load("min_free = \"auto\"").minFree == nil)
+  }
+
   @Test("every folder that may hold bytes is known once")
   func bytesFolders() throws {
     let scratch = try Scratch()

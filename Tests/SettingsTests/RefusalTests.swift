@@ -26,6 +26,16 @@ struct RefusalTests {
       ),
       ("stall_timeout = 0.5", "1:1: `stall_timeout` must be a time from 1s to 24h such as \"5s\" (a bare number is seconds), not 0.5"),
       ("chunk_size = 1", "1:1: `chunk_size` must be a size from 4 KiB to 256 MiB such as \"64MiB\" (a bare number is bytes), not 1"),
+      (
+        "min_free = \"some\"",
+        "1:1: `min_free` must be \"auto\" or a size from 0 B to 1024 TiB such as \"64MiB\" (a bare number is bytes), not \"some\""
+      ),
+      ("max_cache = -1", "1:1: `max_cache` must be a size from 0 B to 1024 TiB such as \"64MiB\" (a bare number is bytes), not -1"),
+      (
+        "max_cache = \"auto\"",
+        "1:1: `max_cache` must be a size from 0 B to 1024 TiB such as \"64MiB\" (a bare number is bytes), not \"auto\""
+      ),
+      ("idle_evict_minutes = 525601", "1:1: `idle_evict_minutes` must be a whole number from 0 to 525600, not 525601"),
       ("after_upload = \"delete\"", "1:1: `after_upload` must be \"keep\" or \"drop-bytes\" or \"unstage\", not \"delete\""),
       ("fetch_mode = \"ram\"", "1:1: `fetch_mode` must be \"temp-file\" or \"range-lru\", not \"ram\""),
       ("debug_skip_eviction = 1", "1:1: `debug_skip_eviction` must be true or false, not 1"),
@@ -37,14 +47,6 @@ struct RefusalTests {
       ("[workers]\na = 1", "1:2: `workers` must be a whole number from 1 to 16, not a table, list or date"),
     ])
   func values(toml: String, sentence: String) throws { #expect(try Scratch().refusal(toml) == sentence) }
-
-  @Test("range-lru is refused with what to do")
-  func windowMode() throws {
-    let scratch = try Scratch()
-    let advice = "this version fetches to temp files only; set `fetch_mode` to \"temp-file\" or remove it"
-    #expect(scratch.refusal("max_tiles = 1\nfetch_mode = \"range-lru\"") == "2:1: \(advice)")
-    #expect(scratch.refusal("", ["FSMVP_FETCH_MODE": "range-lru"]) == "FSMVP_FETCH_MODE: \(advice)")
-  }
 
   @Test(
     "an unknown key is refused with the nearest one",
