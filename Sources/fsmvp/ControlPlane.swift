@@ -60,6 +60,7 @@ final class ControlPlane {
       // Kept for looking at them: as good as for ever.
       options.closeGrace = settings.skipsEviction ? .seconds(365 * 86_400) : settings.closeGrace
       options.afterUpload = StagedVolume.AfterUpload(rawValue: settings.afterUpload.rawValue) ?? .keep
+      options.idleEvict = settings.skipsEviction ? .zero : .seconds(60 * settings.idleEvictMinutes)
       let volume = try await StagedVolume.open(
         options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor))
       self.volume = volume
@@ -97,6 +98,8 @@ final class ControlPlane {
     limits.rangesPerFile = settings.maxRangesPerFile
     limits.rangesInAll = settings.maxRanges
     limits.stallTimeout = settings.stallTimeout
+    limits.cache.maxCache = settings.maxCache
+    limits.cache.minFree = settings.minFree
     let mediaHub = MediaHubClient(
       options: MediaHubClient.Options(
         base: service.apiBase, clientID: service.clientID, clientSecret: service.clientSecret, scope: settings.scope),

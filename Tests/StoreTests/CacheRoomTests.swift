@@ -53,7 +53,7 @@ struct CacheRoomTests {
     Case(size: 60, used: 50, free: 20),
     Case(size: 60, used: 49, free: 20, short: 1, words: ["11 B needed, 20 B free"]),
     Case(size: 60, used: 70, free: 10),
-    Case(size: .max, maxCache: .max, short: (1 << 62) + 10 - 100, words: ["min_free"]),
+    Case(size: .max, maxCache: .max, short: (1 << 62) - 100, words: ["min_free"]),
     Case(size: 1, others: [(.max, .max), (.max, .max)], maxCache: .max, short: (1 << 62) - 100),
   ]
 
