@@ -1,4 +1,5 @@
 import Core
+import EventLoop
 import Testing
 
 @testable import Store
@@ -6,6 +7,8 @@ import Testing
 @Suite("Room in the cache")
 struct CacheRoomTests {
   let gib: Int64 = 1 << 30
+
+  init() { EventLoop.start() }
 
   private func limits(_ maxCache: Int64, _ minFree: Int64?) -> CacheLimits {
     var limits = CacheLimits()
