@@ -36,11 +36,21 @@ package struct StageRequest: Sendable, Equatable, Codable {
   /// The id of a file, or of a job with exactly one output.
   package var file: String
   package var recipient: String
+  /// Fetches before anybody opens the file; missing means no.
+  package var warm: Bool?
 
-  package init(file: String, recipient: String) {
+  package init(file: String, recipient: String, warm: Bool? = nil) {
     self.file = file
     self.recipient = recipient
+    self.warm = warm
   }
+}
+
+/// The body of `PATCH /staged/ID`.
+package struct PinRequest: Sendable, Equatable, Codable {
+  package var pinned: Bool
+
+  package init(pinned: Bool) { self.pinned = pinned }
 }
 
 /// The answer to `POST /shim/restart` and `POST /shim/kill`: who serves now.

@@ -25,12 +25,18 @@ struct ControlDispatch {
       return try answer(try await operations.jobs(search: search, start: start, limit: limit))
     case .staged: return try answer(try await operations.staged())
     case .stage:
-      let request = try decode(StageRequest.self, from: body, shape: #"{"file": ID, "recipient": TAG}"#)
+      let request = try decode(StageRequest.self, from: body, shape: #"{"file": ID, "recipient": TAG, "warm": true or false}"#)
       guard !request.file.isEmpty else { throw ControlError(.invalid, "the file's id is empty") }
       guard !request.recipient.isEmpty else { throw ControlError(.invalid, "the recipient is empty: say who the file is for") }
-      return try answer(try await operations.stage(request.file, recipient: request.recipient), status: 201)
+      let item = try await operations.stage(request.file, recipient: request.recipient, isWarm: request.warm ?? false)
+      return try answer(item, status: 201)
+    case .pin(let idOrPath):
+      let request = try decode(PinRequest.self, from: body, shape: #"{"pinned": true or false}"#)
+      return try answer(try await operations.setPinned(idOrPath, request.pinned))
     case .unstage(let idOrPath): return try answer(try await operations.unstage(idOrPath))
     case .unstageAll: return try answer(try await operations.unstageAll())
+    case .cache: return try answer(try await operations.cache())
+    case .clearCache: return try answer(try await operations.clearCache())
     case .trace: return try answer(try await operations.trace())
     case .restartShim: return try answer(try await operations.restartShim())
     case .killShim: return try answer(try await operations.killShim())

@@ -14,10 +14,16 @@ package protocol ControlOperations: AnyObject {
   /// By order of staging.
   func staged() async throws -> [StagedItem]
   /// The id of a file, or of a job with exactly one output. Staged for the same recipient before: the standing item.
-  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem
+  /// - Parameter isWarm: fetches before anybody opens it.
+  func stage(_ fileOrJob: String, recipient: String, isWarm: Bool) async throws -> StagedItem
+  /// Fetches an item fully and keeps its bytes; or no longer.
+  func setPinned(_ idOrPath: String, _ isPinned: Bool) async throws -> StagedItem
   func unstage(_ idOrPath: String) async throws -> StagedItem
   /// What was unstaged.
   func unstageAll() async throws -> [StagedItem]
+  func cache() async throws -> CacheReport
+  /// Drops the bytes of what is neither open nor pinned. Returns once their space is free.
+  func clearCache() async throws -> CacheCleared
   func trace() async throws -> TraceReport
   /// The active shim hands over to a fresh one. Returns once that one serves.
   func restartShim() async throws -> ShimReply

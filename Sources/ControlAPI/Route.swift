@@ -14,6 +14,9 @@ enum Route: Equatable {
   case stage
   case unstage(String)
   case unstageAll
+  case pin(String)
+  case cache
+  case clearCache
   case trace
   case restartShim
   case killShim
@@ -47,10 +50,15 @@ enum Route: Equatable {
       Entry(method: "DELETE", path: ["staged"], parameters: ["path"]) { (_, query) throws(ControlError) in
         guard let path = query["path"] else { return .unstageAll }
         // Not "all of them": whoever wrote the parameter meant one.
-        guard path.hasPrefix("/") else { throw ControlError(.invalid, "the parameter path has to be an absolute path") }
-        return .unstage(path)
+        return .unstage(try absolute(path))
       },
       Entry(method: "DELETE", path: ["staged", nil]) { segment, _ in .unstage(segment) },
+      Entry(method: "PATCH", path: ["staged"], parameters: ["path"]) { (_, query) throws(ControlError) in
+        .pin(try absolute(query["path"] ?? ""))
+      },
+      Entry(method: "PATCH", path: ["staged", nil]) { segment, _ in .pin(segment) },
+      Entry(method: "GET", path: ["cache"]) { _, _ in .cache },
+      Entry(method: "DELETE", path: ["cache"]) { _, _ in .clearCache },
       Entry(method: "GET", path: ["trace"]) { _, _ in .trace },
       Entry(method: "POST", path: ["shim", "restart"]) { _, _ in .restartShim },
       Entry(method: "POST", path: ["shim", "kill"]) { _, _ in .killShim },
@@ -81,6 +89,11 @@ enum Route: Equatable {
     return table.filter { $0.matches(target.path.dropFirst(2)) }.map(\.method)
   }
 
+  private static func absolute(_ path: String) throws(ControlError) -> String {
+    guard path.hasPrefix("/") else { throw ControlError(.invalid, "the parameter path has to be an absolute path") }
+    return path
+  }
+
   private static func number(
     _ name: String, of query: [String: String], in range: ClosedRange<Int>, default fallback: Int
   ) throws(ControlError) -> Int {
@@ -100,6 +113,9 @@ enum Route: Equatable {
     case .stage: "stage"
     case .unstage: "unstage"
     case .unstageAll: "unstage all"
+    case .pin: "pin"
+    case .cache: "cache"
+    case .clearCache: "cache clear"
     case .trace: "trace"
     case .restartShim: "shim restart"
     case .killShim: "shim kill"

@@ -17,10 +17,11 @@ final class Journal: Sendable {
       var order: UInt64
       /// Unstaged while open: its readers may still be there.
       var isLeaving = false
+      var isPinned = false
     }
   }
 
-  static let schema: Int64 = 2
+  static let schema: Int64 = 3
   let path: String
   private let connection: Mutex<SQLite?>
 

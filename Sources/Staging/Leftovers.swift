@@ -37,6 +37,9 @@ struct Leftovers: Sendable {
     candidates.filter { SparseStore.isOfUse($0.file.name, in: folder, length: $0.length, identity: $0.identity) }
   }
 
+  /// On the disk, sums included.
+  func bytes(of file: BytesFile) -> Int64 { folder.bytesOnDisk(file.name) }
+
   /// - Returns: how many went.
   @discardableResult
   func unlink(_ files: [BytesFile]) -> Int { files.count { unlinkat(folder.descriptor, $0.name, 0) == 0 } }

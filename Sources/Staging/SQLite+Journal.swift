@@ -5,7 +5,7 @@ import Volume
 ///
 /// `origins` has one row: the next sequence number, when the journal was made, when the entries of `Staged` last changed, and the next
 /// generation of stores. `items` has a row for each item that a restart is to bring back; `shown` is its tile's order, 0 without a tile. A row is
-/// `leaving` from the moment its item is unstaged until the last reader closed it: it keeps no new item of that name out.
+/// `leaving` from the moment its item is unstaged until the last reader closed it: it keeps no new item of that name out. `pinned` ones are fetched and kept.
 extension SQLite {
   enum JournalFound {
     case contents(Journal.Contents)
@@ -27,6 +27,7 @@ extension SQLite {
     switch version {
     case 0: try createJournal(wall: wall)
     case 1: try markLeaving()
+    case 2: try addPinned()
     default: break
     }
     var verdict = ""
@@ -51,7 +52,8 @@ extension SQLite {
     try run(
       """
       CREATE TABLE items (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, file TEXT NOT NULL, recipient TEXT NOT NULL,
-      name TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, shown INTEGER NOT NULL, leaving INTEGER NOT NULL)
+      name TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, shown INTEGER NOT NULL, leaving INTEGER NOT NULL,
+      pinned INTEGER NOT NULL DEFAULT 0)
       """)
     try run("CREATE UNIQUE INDEX standing ON items (id) WHERE leaving = 0")
   }
@@ -62,8 +64,16 @@ extension SQLite {
       try run("ALTER TABLE items RENAME TO standing_items")
       try createItems()
       try run(
-        "INSERT INTO items SELECT seq, id, file, recipient, name, size, modified, shown, 0 FROM standing_items")
+        "INSERT INTO items SELECT seq, id, file, recipient, name, size, modified, shown, 0, 0 FROM standing_items")
       try run("DROP TABLE standing_items")
+      try run("PRAGMA user_version = \(Journal.schema)")
+    }
+  }
+
+  /// From schema 2, where nothing could be pinned.
+  private func addPinned() throws(SQLiteError) {
+    try transaction { () throws(SQLiteError) in
+      try run("ALTER TABLE items ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
       try run("PRAGMA user_version = \(Journal.schema)")
     }
   }
@@ -80,12 +90,13 @@ extension SQLite {
     }
     let origins = contents.origins
     guard rows == 1, origins.nextSeq <= Place.maxSeq, (1..<(1 << 62)).contains(origins.nextGeneration) else { return nil }
-    try run("SELECT seq, id, file, recipient, name, size, modified, shown, leaving FROM items ORDER BY seq") { row in
+    try run("SELECT seq, id, file, recipient, name, size, modified, shown, leaving, pinned FROM items ORDER BY seq") { row in
       let entry = TileEntry(
         seq: UInt64(bitPattern: row.integer(0)), id: row.text(1), fileID: row.text(2), recipient: row.text(3), name: FileName(row.text(4)),
         size: row.integer(5), modified: row.integer(6))
       let order = UInt64(bitPattern: row.integer(7))
-      contents.items.append(Journal.Contents.Item(entry: entry, order: order, isLeaving: row.integer(8) != 0))
+      contents.items.append(
+        Journal.Contents.Item(entry: entry, order: order, isLeaving: row.integer(8) != 0, isPinned: row.integer(9) != 0))
       if !entry.isSound || entry.seq >= origins.nextSeq || order >= 1 << 62 { isSound = false }
     }
     return isSound ? contents : nil
@@ -103,7 +114,7 @@ extension SQLite {
     case .add(let entry, let order):
       // A row that could not be changed when its item went must not keep the next one of that name out.
       try run(
-        "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
         [
           .integer(Int64(bitPattern: entry.seq)), .text(entry.id), .text(entry.fileID), .text(entry.recipient),
           .text(entry.name.description),
@@ -112,7 +123,9 @@ extension SQLite {
       try run("UPDATE origins SET seq = max(seq, ?)", [.integer(Int64(bitPattern: entry.seq + 1))])
     case .show(let seq, let order):
       try run("UPDATE items SET shown = ? WHERE seq = ?", [.integer(Int64(bitPattern: order)), .integer(Int64(bitPattern: seq))])
-    case .leave(let seq): try run("UPDATE items SET leaving = 1, shown = 0 WHERE seq = ?", [.integer(Int64(bitPattern: seq))])
+    case .leave(let seq): try run("UPDATE items SET leaving = 1, shown = 0, pinned = 0 WHERE seq = ?", [.integer(Int64(bitPattern: seq))])
+    case .pin(let seq, let isPinned):
+      try run("UPDATE items SET pinned = ? WHERE seq = ?", [.integer(isPinned ? 1 : 0), .integer(Int64(bitPattern: seq))])
     case .remove(let seq): try run("DELETE FROM items WHERE seq = ?", [.integer(Int64(bitPattern: seq))])
     case .removeAll: try run("DELETE FROM items")
     case .directory(let modified): try run("UPDATE origins SET modified = max(modified, ?)", [.integer(modified)])

@@ -19,30 +19,55 @@ extension MediaHubClient: Catalogue {}
 protocol TileStore: AnyObject, Sendable {
   var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)? { get set }
   var onFailure: (@Sendable (String?) -> Void)? { get set }
+  var onNoSpace: (@Sendable (_ needed: Int64, _ done: @escaping @Sendable @TransferLoop (Bool) -> Void) -> Void)? { get set }
   nonisolated var bytesPresent: Int64 { get }
   func read(_ range: ByteRange, reply: @escaping StoreReply)
   func distrust(_ range: ByteRange)
+  func tryAgain()
   func setFilling(_ isFilling: Bool)
   func close(error: Errno, done: @escaping @Sendable () -> Void)
 }
 
 extension SparseStore: TileStore {}
 
+/// The folder of bytes and its disk at one moment. In bytes.
+struct CacheFigures: Sendable, Equatable {
+  var folder: String
+  var space: CacheSpace
+  /// Promised to stores and not yet written.
+  var reserved: Int64
+}
+
 protocol TileStoreMaker: Sendable {
-  /// - Parameter identity: the item's, for telling what an earlier run left of it.
+  /// - Parameters:
+  ///   - identity: the item's, for telling what an earlier run left of it.
+  ///   - beside: bytes in the folder that are no store's.
   @TransferLoop func make(
-    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start
+    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start, beside: Int64
   ) async throws(SparseStore.Failure) -> any TileStore
+  @TransferLoop func figures() async throws(SparseStore.Failure) -> CacheFigures
 }
 
 struct SparseStoreMaker: TileStoreMaker {
   let folder: CacheFolder
   let budget: FetchBudget
   @TransferLoop func make(
-    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start
+    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start, beside: Int64
   ) async throws(SparseStore.Failure) -> any TileStore {
     try await SparseStore.create(
-      name: name, in: folder, origin: origin, budget: budget, blockSize: blockSize, identity: identity, start: start)
+      name: name, in: folder, origin: origin, budget: budget, blockSize: blockSize, identity: identity, start: start, beside: beside)
+  }
+  @TransferLoop func figures() async throws(SparseStore.Failure) -> CacheFigures {
+    let (folder, limits) = (folder, budget.limits)
+    let found: Result<(String, CacheSpace), SparseStore.Failure> = await withCheckedContinuation { continuation in
+      EventLoop.transfer.background { () -> Result<(String, CacheSpace), SparseStore.Failure> in
+        do throws(SparseStore.Failure) { return .success((folder.name, try folder.space(limits))) } catch { return .failure(error) }
+      } then: {
+        continuation.resume(returning: $0)
+      }
+    }
+    let (name, space) = try found.get()
+    return CacheFigures(folder: name, space: space, reserved: budget.reserved)
   }
 }
 

@@ -19,6 +19,8 @@ package struct StagedItem: Sendable, Equatable, Codable {
   package var size: Int64
   package var recipient: String
   package var state: State
+  /// Fetched fully and kept, though nobody may have it open.
+  package var pinned: Bool
   /// 1 while somebody shows the tile, else 0.
   package var tileRef: Int
   /// Open handles.
@@ -29,7 +31,8 @@ package struct StagedItem: Sendable, Equatable, Codable {
   package var failure: String?
 
   package init(
-    id: String, path: String, fileId: String, name: String, size: Int64, recipient: String, state: State, tileRef: Int, openRef: Int,
+    id: String, path: String, fileId: String, name: String, size: Int64, recipient: String, state: State, pinned: Bool = false,
+    tileRef: Int, openRef: Int,
     bytesFetched: Int64, bytesServed: Int64, failure: String?
   ) {
     self.id = id
@@ -39,6 +42,7 @@ package struct StagedItem: Sendable, Equatable, Codable {
     self.size = size
     self.recipient = recipient
     self.state = state
+    self.pinned = pinned
     self.tileRef = tileRef
     self.openRef = openRef
     self.bytesFetched = bytesFetched

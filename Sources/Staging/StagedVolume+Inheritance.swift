@@ -9,15 +9,24 @@ extension StagedVolume {
   /// Only the first call counts.
   package func inherit(_ inheritance: Inheritance) async {
     guard !hasBegun else { return refuse(inheritance.leases) }
+    await begin(with: inheritance)
+    act(tiles.forgetDropped())
+    act(tiles.fillPinned())
+  }
+
+  private func begin(with inheritance: Inheritance) async {
     hasBegun = true
     act(tiles.begin(inheritance.handles, at: time))
     let refused = await takeUp(inheritance.leases)
     await claimFiles(except: refused)
-    act(tiles.forgetDropped())
   }
 
-  /// A start with nothing open and leased; does nothing where `inherit` was called.
-  package func begin() async { if !hasBegun { await inherit(Inheritance()) } }
+  /// A start with nothing open and leased, on a new mount; does nothing where `inherit` was called.
+  package func begin() async {
+    guard !hasBegun else { return }
+    await begin(with: Inheritance())
+    act(tiles.fillPinned())
+  }
 
   // MARK: Leases
 
@@ -58,13 +67,13 @@ extension StagedVolume {
     let generation = found.generation
     tiles.takeUp(found.entry.seq, generation, at: time)
     let order = order(found.entry, generation)
-    let error: Errno? = await withCheckedContinuation { continuation in
+    let failure: SparseStore.Failure? = await withCheckedContinuation { continuation in
       stores.takeUp(order, found.lease) { continuation.resume(returning: $0) }
     }
     // The next open makes another one: nothing to tell people.
-    if error != nil { order.note.sentence = nil }
-    act(error.map { tiles.storeFailed(generation, $0) } ?? tiles.storeMade(generation))
-    return error == nil
+    if let failure { Log.warning("store.failed", ["id": found.entry.id, "error": failure.errno, "reason": failure.sentence]) }
+    act(failure.map { tiles.storeFailed(generation, $0.errno) } ?? tiles.storeMade(generation))
+    return failure == nil
   }
 
   private func refuse(_ leases: [any InheritedLease]) { for lease in leases { host?.revoke(lease) {} } }
@@ -77,19 +86,18 @@ extension StagedVolume {
     let files = Set(await Self.onWorker { leftovers.files() }.filter { tiles.isEarlier($0.generation) })
     guard !files.isEmpty else { return }
     let claims = tiles.claims(files.subtracting(refused))
-    let useful = await Self.onWorker { leftovers.ofUse(claims) }
+    let useful = await Self.onWorker { leftovers.ofUse(claims).map { ($0, Leftover(file: $0.file, bytes: leftovers.bytes(of: $0.file))) } }
     var kept = tiles.files
-    for claim in useful where tiles.isStanding(claim.seq) && tiles.tiles[claim.seq]?.bytes == Tile.Bytes.none {
-      belongings[claim.seq, default: Belongings()].leftover = claim.file
-      kept.insert(claim.file)
-    }
+    for (claim, leftover) in useful where tiles.keep(leftover, of: claim.seq, at: time) { kept.insert(claim.file) }
     let swept = files.filter { !kept.contains($0.with(.bytes)) }
     Log.info("cache.swept", ["kept": kept.count, "unlinked": swept.count])
     unlink(Array(swept))
   }
 
-  func unlink(_ files: [BytesFile]) {
+  /// - Parameter bytes: what they take on the disk, as far as it is known.
+  func unlink(_ files: [BytesFile], bytes: Int64 = 0) {
     let leftovers = surroundings.leftovers
-    EventLoop.dispatch.background({ leftovers.unlink(files) }, then: { _ in })
+    let ticket = space.leave(bytes)
+    EventLoop.dispatch.background({ leftovers.unlink(files) }, then: { [space] _ in space.left(ticket) })
   }
 }

@@ -9,7 +9,7 @@ extension StagedVolume {
   package var isBusy: Bool { !tiles.handles.isEmpty }
 
   /// Bytes of items that are gone and whose space is not free yet.
-  package var bytesLeaving: Int64 { stores.bytesLeaving }
+  package var bytesLeaving: Int64 { space.bytes }
 
   func item(_ tile: Tile) -> StagedItem { item(tile, live: liveUse) }
 
@@ -24,7 +24,7 @@ extension StagedVolume {
     return StagedItem(
       id: entry.id, path: "\(mountpoint)/Staged/\(entry.id)/\(entry.name)", fileId: entry.fileID, name: entry.name.description,
       size: entry.size,
-      recipient: entry.recipient, state: state, tileRef: tile.tileRef, openRef: tile.openRef, bytesFetched: fetched,
+      recipient: entry.recipient, state: state, pinned: tile.isPinned, tileRef: tile.tileRef, openRef: tile.openRef, bytesFetched: fetched,
       bytesServed: min(tile.served, .max - open) + open, failure: failure)
   }
 

@@ -10,7 +10,17 @@ extension StagedVolume {
 
   /// Makes a file for a recipient appear under the mount; a job with one output stands for that output. When it returns, `ls` shows it.
   /// What stands already is returned untouched, without asking the service.
-  package func stage(_ fileOrJob: String, recipient: String) async throws(StagingError) -> StagedItem {
+  /// - Parameter isWarm: its bytes are fetched before anybody opens it, its ends first.
+  package func stage(_ fileOrJob: String, recipient: String, isWarm: Bool = false) async throws(StagingError) -> StagedItem {
+    let item = try await stage(fileOrJob, recipient: recipient)
+    guard isWarm, let seq = tiles.names[FileName(item.id)], let tile = tiles.tiles[seq], tile.entry.fileID == item.fileId else {
+      return item
+    }
+    warm(seq)
+    return tiles.tiles[seq].map { self.item($0) } ?? item
+  }
+
+  private func stage(_ fileOrJob: String, recipient: String) async throws(StagingError) -> StagedItem {
     let fileOrJob = try Wording.fileOrJob(fileOrJob)
     let recipient = try Wording.recipient(recipient)
     guard !isStopping else { throw Self.stopping }
@@ -29,17 +39,23 @@ extension StagedVolume {
 
   /// By id or by path.
   package func unstage(_ idOrPath: String) async throws(StagingError) -> StagedItem {
-    guard let seq = standing(idOrPath), let item = try await unstage([seq]).first else {
-      throw .noSuch("nothing is staged as \"\(Self.shown(idOrPath))\": `fsmvp staged` lists what is")
-    }
+    guard let seq = standing(idOrPath), let item = try await unstage([seq]).first else { throw Self.noSuch(idOrPath) }
     return item
+  }
+
+  func unwritten(_ error: SQLiteError) -> StagingError {
+    .failed("the list of staged items cannot be written: \(error.message) (\(journal.path))")
+  }
+
+  static func noSuch(_ idOrPath: String) -> StagingError {
+    .noSuch("nothing is staged as \"\(shown(idOrPath))\": `fsmvp staged` lists what is")
   }
 
   package func unstageAll() async throws(StagingError) -> [StagedItem] { try await unstage(tiles.names.seqs) }
 
   // MARK: Staging
 
-  private static var stopping: StagingError { .failed("fsmvp is stopping: nothing is staged any more") }
+  static var stopping: StagingError { .failed("fsmvp is stopping: nothing is staged any more") }
 
   private func showAgain(_ pair: TilePair) async -> StagedItem? {
     guard let seq = tiles.standing(pair) else { return nil }
@@ -66,7 +82,7 @@ extension StagedVolume {
     let order = tiles.drawOrder()
     if let error = await journal.write([.add(entry, order: order)]) {
       tiles.cancel(entry)
-      throw .failed("the list of staged items cannot be written: \(error.message) (\(journal.path))")
+      throw unwritten(error)
     }
     belongings[entry.seq] = Belongings(origin: origin)
     Log.info("item.staged", ["id": entry.id, "recipient": StableHash.hex(recipient), "size": entry.size])
@@ -121,7 +137,7 @@ extension StagedVolume {
   private func unstage(_ seqs: [UInt64]) async throws(StagingError) -> [StagedItem] {
     guard !seqs.isEmpty else { return [] }
     if let error = await journal.write(seqs.map { .leave(seq: $0) }) {
-      throw .failed("the list of staged items cannot be written: \(error.message) (\(journal.path))")
+      throw unwritten(error)
     }
     // Some may have gone by another way meanwhile.
     let leaving = seqs.filter { tiles.isStanding($0) }
@@ -142,7 +158,7 @@ extension StagedVolume {
   }
 
   /// What is named by an id, or by the path of an item's file or directory.
-  private func standing(_ idOrPath: String) -> UInt64? {
+  func standing(_ idOrPath: String) -> UInt64? {
     guard idOrPath.utf8.first == UInt8(ascii: "/") else { return tiles.names[FileName(idOrPath)] }
     let root = Array("\(mountpoint)/Staged/".utf8)
     guard idOrPath.utf8.starts(with: root) else { return nil }

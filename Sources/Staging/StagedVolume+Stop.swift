@@ -9,6 +9,9 @@ extension StagedVolume {
     guard !isStopping else { return }
     isStopping = true
     act(tiles.stop())
+    room.stop()
+    for body in whenMade.values.joined() { body(.failed(.io, "fsmvp is stopping")) }
+    whenMade = [:]
   }
 
   /// After the unmount: every file of bytes is unlinked, the journal closed; with `forget` the list of staged items is dropped.

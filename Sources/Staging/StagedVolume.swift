@@ -20,6 +20,8 @@ package final class StagedVolume {
     /// How long after the last close bytes of an item without a tile are kept.
     package var closeGrace: Duration = .seconds(5)
     package var afterUpload: AfterUpload = .keep
+    /// Bytes of an item that nobody has used for so long are dropped; 0: never.
+    package var idleEvict: Duration = .zero
     package init(mountpoint: String, stateFolder: String) {
       self.mountpoint = mountpoint
       self.stateFolder = stateFolder
@@ -33,6 +35,7 @@ package final class StagedVolume {
   let surroundings: Surroundings
   let journal: JournalQueue
   let stores: TileStores
+  let space = LeavingSpace()
   /// Without a slash at its end.
   let mountpoint: String
   var tiles: Tiles
@@ -46,11 +49,14 @@ package final class StagedVolume {
   /// What an item has beside its state.
   struct Belongings {
     var origin: (any Origin)?
-    /// What an earlier run left of its bytes, until it is open again or gone.
-    var leftover: BytesFile?
     let failure = FailureNote()
   }
   var belongings: [UInt64: Belongings] = [:]
+  /// Who waits for an item's store to be made.
+  var whenMade: [UInt64: [@DispatchLoop (SparseStore.Failure?) -> Void]] = [:]
+  private(set) lazy var room = RoomQueue(space) { [weak self] seq, short, then in
+    self?.freeSpace(for: seq, short: short, then: then) ?? false
+  }
   private var replies: [HandleID: [@Sendable (Result<LeaseID?, Errno>) -> Void]] = [:]
   private var todo: [TileAction] = []
   private var isActing = false
@@ -76,14 +82,25 @@ package final class StagedVolume {
   private init(options: Options, surroundings: Surroundings, journal: Journal, contents: Journal.Contents) {
     self.surroundings = surroundings
     self.journal = JournalQueue(journal)
-    stores = TileStores(surroundings.stores)
+    stores = TileStores(surroundings.stores, space)
     mountpoint = options.mountpoint.hasSuffix("/") ? String(options.mountpoint.dropLast()) : options.mountpoint
-    let rules = Tiles.Rules(maxTiles: max(0, options.maxTiles), closeGrace: options.closeGrace, afterUpload: options.afterUpload)
+    let rules = Tiles.Rules(
+      maxTiles: max(0, options.maxTiles), closeGrace: options.closeGrace, afterUpload: options.afterUpload, idleEvict: options.idleEvict)
     tiles = Tiles(rules: rules, origins: contents.origins)
-    for item in contents.items where !tiles.restore(item.entry, order: item.order, isLeaving: item.isLeaving) {
+    for item in contents.items
+    where !tiles.restore(item.entry, order: item.order, isLeaving: item.isLeaving, isPinned: item.isPinned) {
       // Its removal could not be written once; its successor stands.
       Log.warning("journal.twice", ["id": item.entry.id])
       self.journal.note([.remove(seq: item.entry.seq)])
+    }
+    stores.onComplete = { [weak self] generation in
+      guard let self else { return }
+      tiles.storeComplete(generation, at: time)
+      act([])
+    }
+    stores.onNoSpace = { [weak self] generation, needed, done in
+      guard let self, let tile = tiles.owner(of: generation), tile.wantsFilling else { return done(false) }
+      room.ask(for: tile.entry.seq, short: needed, since: space.timesFreed, done: done)
     }
   }
 
@@ -145,6 +162,7 @@ package final class StagedVolume {
     case .makeStore(let entry, let generation): makeStore(entry, generation)
     case .closeStore(let generation): stores.close(generation)
     case .setFilling(let generation, let isFilling): stores.setFilling(generation, isFilling)
+    case .fetchFirst(let generation, let ranges): stores.fetch(generation, first: ranges)
     case .forgetPages(let node, let generation):
       guard let host else { return act(tiles.pagesForgotten(generation)) }
       host.invalidatePages(of: node) { [weak self] in
@@ -154,19 +172,41 @@ package final class StagedVolume {
     case .answer(let handle, let answer): self.answer(handle, answer)
     case .journal(.remove), .invalidate: break
     case .journal(let change): journal.note([change])
+    case .unlink(let leftover): unlink([leftover.file, leftover.file.with(.sums)], bytes: leftover.bytes)
     case .gone(let entry):
-      if let leftover = belongings.removeValue(forKey: entry.seq)?.leftover { unlink([leftover, leftover.with(.sums)]) }
+      belongings[entry.seq] = nil
+      made(entry.seq, .failed(.stale, "it was unstaged meanwhile"))
       Log.info("item.gone", ["id": entry.id])
     }
   }
 
+  /// Makes room first where there is none, as long as anything can go.
   private func makeStore(_ entry: TileEntry, _ generation: StoreGeneration) {
-    stores.make(order(entry, generation), from: belongings[entry.seq]?.leftover) { [weak self] error in
+    let order = order(entry, generation)
+    let since = space.timesFreed
+    let left = tiles.tiles[entry.seq]?.leftover?.file
+    stores.make(order, from: left, beside: bytesBeside(entry.seq)) { [weak self] failure in
       guard let self else { return }
-      // Its file is the store's now, or was of no use. Without a store it waits for the next open.
-      if error == nil { belongings[entry.seq]?.leftover = nil }
-      act(error.map { tiles.storeFailed(generation, $0) } ?? tiles.storeMade(generation))
+      guard let failure else {
+        act(tiles.storeMade(generation))
+        return made(entry.seq, nil)
+      }
+      guard failure.errno.isNoSpace, tiles.awaits(generation) else { return storeFailed(order, failure) }
+      room.ask(for: entry.seq, short: failure.short, since: since) { [self] isThere in
+        if isThere, tiles.awaits(generation) { makeStore(entry, generation) } else { storeFailed(order, failure) }
+      }
     }
+  }
+
+  private func storeFailed(_ order: TileStores.Order, _ failure: SparseStore.Failure) {
+    Log.warning("store.failed", ["id": order.entry.id, "error": failure.errno, "reason": failure.sentence])
+    order.note.sentence = failure.sentence
+    act(tiles.storeFailed(order.generation, failure.errno))
+    made(order.entry.seq, failure)
+  }
+
+  private func made(_ seq: UInt64, _ failure: SparseStore.Failure?) {
+    for body in whenMade.removeValue(forKey: seq) ?? [] { body(failure) }
   }
 
   func order(_ entry: TileEntry, _ generation: StoreGeneration) -> TileStores.Order {

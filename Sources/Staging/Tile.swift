@@ -65,8 +65,22 @@ struct StoreGeneration: Hashable, Sendable {
   var rawValue: UInt64
 }
 
+/// A file that an earlier run left of an item's bytes; it waits for the item's next open.
+struct Leftover: Equatable, Sendable {
+  var file: BytesFile
+  /// On the disk, its sums included.
+  var bytes: Int64
+}
+
 /// A staged item: both references, its bytes, and who waits for them.
 struct Tile: Equatable {
+  /// Fetched before anybody opens it.
+  enum Warmth: Equatable {
+    case fetching
+    /// All is here, for the open that is to come.
+    case complete(until: Moment)
+  }
+
   enum Bytes: Equatable {
     case none
     case making(StoreGeneration)
@@ -86,6 +100,12 @@ struct Tile: Equatable {
   var waiters: [HandleID] = []
   /// Until when all stays as it was, after the last close.
   var graceEnds: Moment?
+  /// Fetched and kept by order of a person.
+  var isPinned = false
+  var warmth: Warmth?
+  /// When its bytes last mattered to anybody; nil before.
+  var lastUsed: Tiles.Time?
+  var leftover: Leftover?
   /// What went through closed handles: ever, and since the bytes were last dropped.
   var served: Int64 = 0
   var use = HandleUse()
@@ -97,8 +117,43 @@ struct Tile: Equatable {
   }
 
   var tileRef: Int { order > 0 ? 1 : 0 }
+  /// Whether `max_tiles` is about it.
+  var isCounted: Bool { order > 0 && !isPinned }
+
+  /// Why the rest of it is fetched: somebody has it open, closed it just now, keeps it, or is about to open it.
+  var wantsFilling: Bool { openRef > 0 || graceEnds != nil || isPinned || warmth == .fetching }
+  /// Why it has a store to be made.
+  var wantsStore: Bool { !waiters.isEmpty || isPinned || warmth == .fetching }
+
+  /// Whether its bytes may go: open nowhere, nor closed just now, nor kept.
+  var isIdle: Bool { openRef == 0 && graceEnds == nil && !isPinned }
+  /// Whether there are bytes that could go.
+  var hasBytes: Bool {
+    switch bytes {
+    case .standing: true
+    case .none, .forgetting: leftover != nil
+    case .making: false
+    }
+  }
+
+  /// When its bytes are no longer kept, if nothing happens before.
+  /// - Parameter idle: how long unused ones are kept; 0: for ever.
+  func deadline(idle: Duration) -> Moment? {
+    guard isIdle else { return nil }
+    switch warmth {
+    case .fetching: return nil
+    case .complete(let until): return until
+    case nil: return idle > .zero && hasBytes ? lastUsed.map { $0.now + idle } : nil
+    }
+  }
   /// A player or an upload has had all of it, not just its head and tail.
   var wasReadWhole: Bool { isUsed && use.bytes >= entry.size && use.furthest >= entry.size }
+
+  /// With the bytes goes what was read of them.
+  mutating func forgetUse() {
+    use = HandleUse()
+    isUsed = false
+  }
 
   mutating func add(_ more: HandleUse) {
     let bytes = max(0, more.bytes)
@@ -122,6 +177,8 @@ enum TileAction: Equatable {
   /// Ends lease and store; its file is unlinked. Nobody reads from it any more, or only to be told EIO.
   case closeStore(StoreGeneration)
   case setFilling(StoreGeneration, Bool)
+  /// These are fetched before all else.
+  case fetchFirst(StoreGeneration, [ByteRange])
   /// Then `pagesForgotten`.
   case forgetPages(NodeID, StoreGeneration)
   case answer(HandleID, Answer)
@@ -129,6 +186,8 @@ enum TileAction: Equatable {
   case invalidate([NodeID])
   /// A removal is written only once the kernel has forgotten what the same event invalidated: until then a restart has to tell it again.
   case journal(JournalChange)
+  /// What an earlier run left goes, with its sums.
+  case unlink(Leftover)
   /// The item is gone, name and bytes.
   case gone(TileEntry)
 }
@@ -139,6 +198,7 @@ enum JournalChange: Equatable, Sendable {
   case show(seq: UInt64, order: UInt64)
   /// Its name goes; the row stays for those who have it open.
   case leave(seq: UInt64)
+  case pin(seq: UInt64, Bool)
   case remove(seq: UInt64)
   case removeAll
   /// When the entries of `Staged` last changed.

@@ -44,10 +44,17 @@ final class TileStores {
   /// Stores whose file is not unlinked yet.
   private var closing = 0
   private var whenClosed: [@DispatchLoop () -> Void] = []
-  /// Bytes of closed stores that are still on the disk, or that the shim still holds by a descriptor.
-  private(set) var bytesLeaving: Int64 = 0
+  /// Of closed stores among others.
+  private let space: LeavingSpace
+  /// A store got a full disk under so many bytes: is there to be room? Without it there is none.
+  var onNoSpace: ((StoreGeneration, _ needed: Int64, _ done: @escaping @DispatchLoop (Bool) -> Void) -> Void)?
+  /// All bytes of a store are there; may be told again.
+  var onComplete: ((StoreGeneration) -> Void)?
 
-  init(_ maker: any TileStoreMaker) { self.maker = maker }
+  init(_ maker: any TileStoreMaker, _ space: LeavingSpace) {
+    self.maker = maker
+    self.space = space
+  }
 
   /// What a store is made for, and with.
   struct Order {
@@ -60,28 +67,31 @@ final class TileStores {
 
   /// - Parameters:
   ///   - left: what an earlier run left of the same item.
-  ///   - done: with the errno for openers where it cannot be made; the order's note has the sentence for people.
-  func make(_ order: Order, from left: BytesFile?, done: @escaping @Sendable @DispatchLoop (Errno?) -> Void) {
-    let (entry, note) = (order.entry, order.note)
+  ///   - beside: bytes in the folder that are no store's.
+  ///   - done: why it cannot be made, if it cannot.
+  func make(
+    _ order: Order, from left: BytesFile?, beside: Int64, done: @escaping @Sendable @DispatchLoop (SparseStore.Failure?) -> Void
+  ) {
+    let entry = order.entry
     let name = BytesFile(entry, order.generation).name
-    guard let host else { return done(.io) }
+    guard let host else { return done(.failed(.io, "nothing is mounted")) }
     guard let lease = host.grantLease(node: entry.file, root: 0, name: name, length: entry.size) else {
-      note.sentence = "too many files have bytes here at once: unstage some"
-      return done(.tooManyFiles)
+      return done(.failed(.tooManyFiles, "too many files have bytes here at once: unstage some, or `fsmvp cache clear`"))
     }
-    start(order, left.map { .left($0.name) } ?? .empty, lease: lease, done: done)
+    start(order, left.map { .left($0.name) } ?? .empty, lease: lease, beside: beside, done: done)
   }
 
   /// Goes on with the store behind a lease that stands. It is revoked where that cannot be.
-  func takeUp(_ order: Order, _ lease: any InheritedLease, done: @escaping @Sendable @DispatchLoop (Errno?) -> Void) {
-    start(order, .marked(lease.marked), lease: lease, done: done)
+  func takeUp(_ order: Order, _ lease: any InheritedLease, done: @escaping @Sendable @DispatchLoop (SparseStore.Failure?) -> Void) {
+    start(order, .marked(lease.marked), lease: lease, beside: 0, done: done)
   }
 
   private func start(
-    _ order: Order, _ start: SparseStore.Start, lease: any Lease, done: @escaping @Sendable @DispatchLoop (Errno?) -> Void
+    _ order: Order, _ start: SparseStore.Start, lease: any Lease, beside: Int64,
+    done: @escaping @Sendable @DispatchLoop (SparseStore.Failure?) -> Void
   ) {
     let (generation, note, origin, identity) = (order.generation, order.note, order.origin, order.identity)
-    let name = BytesFile(order.entry, generation).name
+    let (name, size) = (BytesFile(order.entry, generation).name, order.entry.size)
     making += 1
     let gate = MarkGate(lease)
     let maker = maker
@@ -89,10 +99,25 @@ final class TileStores {
       let made: Result<any TileStore, SparseStore.Failure>
       do throws(SparseStore.Failure) {
         let store = try await maker.make(
-          name: name, origin: origin, blockSize: lease.blockSize, identity: identity, start: start)
+          name: name, origin: origin, blockSize: lease.blockSize, identity: identity, start: start, beside: beside)
         // Before the first read, so that no block is written unmarked.
-        store.onBlocks = { gate.set($0, present: $1) }
+        store.onBlocks = { [weak self, weak store] blocks, isPresent in
+          gate.set(blocks, present: isPresent)
+          guard isPresent, let store, store.bytesPresent >= size else { return }
+          EventLoop.dispatch.post { DispatchLoop.assumeIsolated { self?.onComplete?(generation) } }
+        }
         store.onFailure = { note.sentence = $0 }
+        store.onNoSpace = { [weak self] needed, done in
+          EventLoop.dispatch.post {
+            DispatchLoop.assumeIsolated {
+              let answer: @DispatchLoop (Bool) -> Void = { isThere in
+                EventLoop.transfer.post { TransferLoop.assumeIsolated { done(isThere) } }
+              }
+              guard let ask = self?.onNoSpace else { return answer(false) }
+              ask(generation, needed, answer)
+            }
+          }
+        }
         made = .success(store)
       } catch {
         made = .failure(error)
@@ -103,7 +128,7 @@ final class TileStores {
 
   private func finish(
     _ generation: StoreGeneration, _ made: Result<any TileStore, SparseStore.Failure>, lease: any Lease, gate: MarkGate, note: FailureNote,
-    done: @DispatchLoop (Errno?) -> Void
+    done: @DispatchLoop (SparseStore.Failure?) -> Void
   ) {
     making -= 1
     switch made {
@@ -111,17 +136,30 @@ final class TileStores {
       note.sentence = nil
       standing[generation] = Standing(lease: lease, gate: gate, store: store)
       done(nil)
-    case .failure(.failed(let error, let sentence)):
-      Log.warning("store.failed", ["error": error, "reason": sentence])
-      note.sentence = sentence
+    case .failure(let failure):
       host?.revoke(lease) {}
-      done(error)
+      done(failure)
     }
     reportClosed()
   }
 
   func lease(of generation: StoreGeneration) -> LeaseID? { standing[generation]?.lease.id }
   func bytesPresent(of generation: StoreGeneration) -> Int64 { standing[generation]?.store.bytesPresent ?? 0 }
+
+  func bytesPresent(of tile: Tile) -> Int64 {
+    if case .standing(let generation) = tile.bytes { bytesPresent(of: generation) } else { tile.leftover?.bytes ?? 0 }
+  }
+
+  /// As a reader's asking for them, but that nobody waits.
+  func fetch(_ generation: StoreGeneration, first ranges: [ByteRange]) {
+    guard let store = standing[generation]?.store else { return }
+    EventLoop.transfer.post { TransferLoop.assumeIsolated { for range in ranges { store.read(range) { _ in nil } } } }
+  }
+
+  func tryAgain(_ generation: StoreGeneration) {
+    guard let store = standing[generation]?.store else { return }
+    EventLoop.transfer.post { TransferLoop.assumeIsolated { store.tryAgain() } }
+  }
 
   func setFilling(_ generation: StoreGeneration, _ isFilling: Bool) {
     guard let store = standing[generation]?.store else { return }
@@ -149,12 +187,11 @@ final class TileStores {
     guard let ended = standing.removeValue(forKey: generation) else { return }
     ended.gate.close()
     closing += 1
-    let bytes = max(0, ended.store.bytesPresent)
-    bytesLeaving &+= bytes
+    let ticket = space.leave(ended.store.bytesPresent)
     var parts = host == nil ? 1 : 2
-    let part: @DispatchLoop () -> Void = { [self] in
+    let part: @DispatchLoop () -> Void = { [space] in
       parts -= 1
-      if parts == 0 { bytesLeaving &-= bytes }
+      if parts == 0 { space.left(ticket) }
     }
     host?.revoke(ended.lease, done: part)
     let store = ended.store

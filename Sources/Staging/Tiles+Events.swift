@@ -16,7 +16,7 @@ extension Tiles {
   /// The tile of a standing item is put up again. The item itself is not touched.
   mutating func show(_ seq: UInt64, at time: Time) -> [TileAction] {
     guard var tile = tiles[seq], tile.isNamed else { return [] }
-    if tile.order == 0 { tilesShown += 1 }
+    if tile.order == 0, !tile.isPinned { tilesShown += 1 }
     tile.order = drawOrder()
     tiles[seq] = tile
     return [.journal(.show(seq: seq, order: tile.order))] + lowerOldest(time)
@@ -25,12 +25,12 @@ extension Tiles {
   /// Takes down what is beyond the limit, the oldest first; also for a start with a lower limit than the last one's.
   mutating func lowerOldest(_ time: Time) -> [TileAction] {
     guard rules.maxTiles > 0, tilesShown > rules.maxTiles else { return [] }
-    let shown = tiles.values.filter { $0.order > 0 }.sorted { $0.order < $1.order }
+    let shown = tiles.values.filter(\.isCounted).sorted { $0.order < $1.order }
     return shown.prefix(tilesShown - rules.maxTiles).flatMap { lower($0.entry.seq, time) }
   }
 
   private mutating func lower(_ seq: UInt64, _ time: Time) -> [TileAction] {
-    guard var tile = tiles[seq], tile.order > 0 else { return [] }
+    guard var tile = tiles[seq], tile.isCounted else { return [] }
     tile.order = 0
     tilesShown -= 1
     tiles[seq] = tile
@@ -59,11 +59,14 @@ extension Tiles {
 
   private mutating func removeName(_ seq: UInt64) {
     guard var tile = tiles[seq], tile.isNamed else { return }
+    if tile.isCounted { tilesShown -= 1 }
     tile.isNamed = false
-    if tile.order > 0 { tilesShown -= 1 }
     tile.order = 0
     tile.graceEnds = nil
+    tile.isPinned = false
+    tile.warmth = nil
     graces.remove(seq)
+    warming.remove(seq)
     names.remove(id: tile.entry.id, seq: seq)
     if pairs[tile.entry.pair] == seq { pairs[tile.entry.pair] = nil }
     tiles[seq] = tile
@@ -72,7 +75,9 @@ extension Tiles {
   /// The item has neither name nor reader. A store that is still being made is closed when it comes.
   mutating func end(_ seq: UInt64) -> [TileAction] {
     guard let tile = tiles.removeValue(forKey: seq) else { return [] }
-    let gone: [TileAction] = [.journal(.remove(seq: seq)), .gone(tile.entry)]
+    holding.remove(seq)
+    let left: [TileAction] = tile.leftover.map { [.unlink($0)] } ?? []
+    let gone = left + [.journal(.remove(seq: seq)), .gone(tile.entry)]
     switch tile.bytes {
     case .none: return gone
     case .standing(let generation): return [.closeStore(generation)] + gone
@@ -100,7 +105,9 @@ extension Tiles {
       tile.openRef += 1
     }
     tile.graceEnds = nil
+    tile.warmth = nil
     graces.remove(seq)
+    warming.remove(seq)
     defer { tiles[seq] = tile }
     if isStopped { return [.answer(handle, .failed(.io))] }
     // Asked again for a handle that came in by the name, it is answered again, whatever became of the name since.
@@ -117,7 +124,7 @@ extension Tiles {
     }
   }
 
-  private mutating func make(for tile: inout Tile) -> TileAction {
+  mutating func make(for tile: inout Tile) -> TileAction {
     let generation = drawGeneration()
     tile.bytes = .making(generation)
     pending[generation] = tile.entry.seq
@@ -134,6 +141,7 @@ extension Tiles {
       tile.waiters.remove(at: index)
       actions.append(.answer(handle, .failed(.io)))
     }
+    if tile.openRef == 0 { tile.lastUsed = time }
     if tile.openRef == 0, tile.isNamed {
       tile.graceEnds = time.now + rules.closeGrace
       graces.insert(seq)
@@ -143,7 +151,7 @@ extension Tiles {
     return actions + advance(to: time)
   }
 
-  /// Ends the graces that are over.
+  /// Ends the graces that are over, and what else has had its time.
   mutating func advance(to time: Time) -> [TileAction] {
     var actions: [TileAction] = []
     for seq in graces.sorted() {
@@ -151,23 +159,25 @@ extension Tiles {
       graces.remove(seq)
       tile.graceEnds = nil
       tiles[seq] = tile
-      actions += tile.order == 0 ? evict(seq, time) : settle(seq, time)
+      actions += tile.order == 0 && !tile.isPinned ? evict(seq, time) : settle(seq, time)
     }
-    return actions
+    return actions + dropOverdue(time)
   }
 
   /// An item with a tile, open nowhere for some time.
   private mutating func settle(_ seq: UInt64, _ time: Time) -> [TileAction] {
-    guard var tile = tiles[seq] else { return [] }
+    guard let tile = tiles[seq], !tile.isPinned else { return [] }
     if tile.wasReadWhole, rules.afterUpload == .unstage { return evict(seq, time) }
-    guard case .standing(let generation) = tile.bytes else { return [] }
-    guard tile.wasReadWhole, rules.afterUpload == .dropBytes else { return [.setFilling(generation, false)] }
-    tile.bytes = .forgetting(generation)
-    tile.use = HandleUse()
-    tile.isUsed = false
-    pending[generation] = seq
-    tiles[seq] = tile
-    return [.closeStore(generation), .forgetPages(tile.entry.file, generation)]
+    switch tile.bytes {
+    case .making: return []
+    case .none, .forgetting:
+      // Dropped by order within the grace, or never there.
+      tiles[seq]?.forgetUse()
+      return []
+    case .standing(let generation):
+      if tile.wasReadWhole, rules.afterUpload == .dropBytes { return dropBytes(seq) }
+      return tile.wantsFilling ? [] : [.setFilling(generation, false)]
+    }
   }
 }
 
@@ -180,8 +190,11 @@ extension Tiles {
     let waiters = tile.waiters
     tile.waiters = []
     tile.bytes = .standing(generation)
+    tile.leftover = nil
     tiles[seq] = tile
-    return [.setFilling(generation, tile.openRef > 0 || tile.graceEnds != nil)] + waiters.map { .answer($0, .store(generation)) }
+    holding.insert(seq)
+    let first: [TileAction] = tile.warmth == nil ? [] : [.fetchFirst(generation, tile.entry.ends)]
+    return first + [.setFilling(generation, tile.wantsFilling)] + waiters.map { .answer($0, .store(generation)) }
   }
 
   /// The next open tries again.
@@ -190,6 +203,8 @@ extension Tiles {
     let waiters = tile.waiters
     tile.waiters = []
     tile.bytes = .none
+    tile.warmth = nil
+    warming.remove(seq)
     tiles[seq] = tile
     return waiters.map { .answer($0, .failed(error)) }
   }
@@ -198,7 +213,7 @@ extension Tiles {
     guard let seq = pending.removeValue(forKey: generation), var tile = tiles[seq], tile.bytes == .forgetting(generation) else { return [] }
     tile.bytes = .none
     defer { tiles[seq] = tile }
-    return tile.waiters.isEmpty ? [] : [make(for: &tile)]
+    return tile.wantsStore ? [make(for: &tile)] : []
   }
 
   /// The end: every wait is answered, every store closed. Names stay until the unmount.
@@ -207,12 +222,15 @@ extension Tiles {
     isStopped = true
     pending = [:]
     graces = []
+    holding = []
+    warming = []
     var actions: [TileAction] = []
     for var tile in all {
       actions += tile.waiters.map { .answer($0, .failed(.io)) }
       if case .standing(let generation) = tile.bytes { actions.append(.closeStore(generation)) }
       tile.waiters = []
       tile.graceEnds = nil
+      tile.warmth = nil
       tile.bytes = .none
       tiles[tile.entry.seq] = tile
     }

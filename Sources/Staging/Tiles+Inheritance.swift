@@ -21,7 +21,7 @@ extension Tiles {
         hasLeft = true
         nodes += [tile.entry.directory, tile.entry.file]
         if tile.openRef == 0 { actions += end(seq) }
-      } else if tile.order == 0 {
+      } else if tile.order == 0, !tile.isPinned {
         grantGrace(seq, time)
       }
     }
@@ -43,13 +43,14 @@ extension Tiles {
     guard var tile = tiles[seq], tile.bytes == .none else { return }
     tile.bytes = .making(generation)
     pending[generation] = seq
+    tile.lastUsed = time
     tiles[seq] = tile
     if tile.openRef == 0 { grantGrace(seq, time) }
   }
 
-  /// Where uploaded bytes are dropped, the dead one may have dropped some whose pages the kernel still has: no OPEN before it has forgotten them.
+  /// The dead one may have dropped bytes whose pages the kernel still has: no OPEN before it has forgotten them.
   mutating func forgetDropped() -> [TileAction] {
-    guard rules.afterUpload == .dropBytes, !isStopped else { return [] }
+    guard !isStopped else { return [] }
     return all.flatMap { tile -> [TileAction] in
       guard tile.isNamed, tile.openRef == 0, tile.bytes == .none, tile.entry.size > 0 else { return [] }
       let generation = drawGeneration()
@@ -72,6 +73,17 @@ extension Tiles {
     return latest.compactMap { seq, file in
       tiles[seq].map { Leftovers.Candidate(seq: seq, file: file, length: $0.entry.size, identity: identity($0.entry)) }
     }
+  }
+
+  /// What an earlier run left of a standing item's bytes waits for its next open.
+  /// - Returns: false where nobody needs it any more.
+  mutating func keep(_ leftover: Leftover, of seq: UInt64, at time: Time) -> Bool {
+    guard !isStopped, var tile = tiles[seq], tile.isNamed, tile.bytes == .none, tile.leftover == nil else { return false }
+    tile.leftover = leftover
+    tile.lastUsed = time
+    tiles[seq] = tile
+    holding.insert(seq)
+    return true
   }
 
   /// The files of stores that stand or are being made.

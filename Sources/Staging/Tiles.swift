@@ -5,17 +5,21 @@ import Volume
 /// nothing can fall between them; it waits for nothing and touches no file.
 ///
 /// The rule that everything here serves: a store's bytes go if and only if both references are 0 (and the grace after the last close is over),
-/// or the item stands, is open nowhere and its owner wants uploaded bytes dropped.
+/// or the item stands, is open nowhere, is not pinned, and its bytes are dropped: uploaded, unused for long, in the way of others, or by order.
 struct Tiles {
   struct Rules {
     /// 0: no limit.
     var maxTiles = 0
     var closeGrace: Duration = .seconds(5)
     var afterUpload: StagedVolume.AfterUpload = .keep
+    /// How long bytes that nobody uses are kept; 0: for ever.
+    var idleEvict: Duration = .zero
+    /// How long what was fetched ahead waits for its first open as if it were open.
+    var warmth: Duration = .seconds(600)
   }
 
   /// The time of an event: monotonic for deadlines, wall for mtimes (nanoseconds since 1970).
-  struct Time {
+  struct Time: Equatable {
     var now: Moment
     var wall: Int64
   }
@@ -41,6 +45,11 @@ struct Tiles {
   var pending: [StoreGeneration: UInt64] = [:]
   /// Items within their grace.
   var graces: Set<UInt64> = []
+  /// Items with a standing store or something of an earlier run.
+  var holding: Set<UInt64> = []
+  /// Items that are warmed or warm.
+  var warming: Set<UInt64> = []
+  /// Without pinned ones.
   var tilesShown = 0
   var isStopped = false
 
@@ -102,14 +111,15 @@ struct Tiles {
 
   /// An item of the journal; nothing goes before `begin`, as its readers may have come through the restart.
   /// - Returns: false where it cannot be (its name or pair is taken): the journal is not to be believed.
-  mutating func restore(_ entry: TileEntry, order: UInt64, isLeaving: Bool = false) -> Bool {
+  mutating func restore(_ entry: TileEntry, order: UInt64, isLeaving: Bool = false, isPinned: Bool = false) -> Bool {
     guard tiles[entry.seq] == nil else { return false }
     var tile = Tile(entry: entry, order: isLeaving ? 0 : order)
     tile.isNamed = !isLeaving
+    tile.isPinned = isPinned && !isLeaving
     if !isLeaving {
       guard pairs[entry.pair] == nil, names.insert(id: entry.id, seq: entry.seq) else { return false }
       pairs[entry.pair] = entry.seq
-      if order > 0 { tilesShown += 1 }
+      if tile.isCounted { tilesShown += 1 }
       // One that was staged in the moment of a death: the entries have changed since the directory's time was written down.
       directoryModified = max(directoryModified, entry.modified)
     }
@@ -131,7 +141,13 @@ struct Tiles {
   var all: [Tile] { tiles.values.sorted { $0.entry.seq < $1.entry.seq } }
 
   /// When `advance` is next to be called.
-  var nextDeadline: Moment? { graces.compactMap { tiles[$0]?.graceEnds }.min() }
+  var nextDeadline: Moment? {
+    let kept = timed.compactMap { tiles[$0]?.deadline(idle: rules.idleEvict) }
+    return (graces.compactMap { tiles[$0]?.graceEnds } + kept).min()
+  }
+
+  /// Whose bytes time alone may concern.
+  var timed: Set<UInt64> { rules.idleEvict > .zero ? holding.union(warming) : warming }
 
   var statistics: VolumeStatistics {
     var bytes: Int64 = 0

@@ -7,10 +7,13 @@ package struct CacheFolder: Sendable {
   package let descriptor: Int32
   package init(descriptor: Int32) { self.descriptor = descriptor }
 
-  /// What a store promised to a file system and has not used yet.
-  struct Reservation: Sendable {
+  /// A store's share of a file system: promised before the first byte is written.
+  struct Reservation: Sendable, Equatable {
     /// nil while the file is being made and its file system is not known: counts everywhere.
     var device: UInt64?
+    /// Of the whole file.
+    var size: Int64
+    /// Still to be written.
     var bytes: Int64
   }
 
@@ -20,7 +23,7 @@ package struct CacheFolder: Sendable {
   }
 
   /// For sentences. The name the folder has now; blocks as /proc does, not as its disk does.
-  var name: String {
+  package var name: String {
     var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
     let count = buffer.withUnsafeMutableBufferPointer { space in
       space.withMemoryRebound(to: CChar.self) { space in
@@ -30,16 +33,16 @@ package struct CacheFolder: Sendable {
     return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : "the cache folder"
   }
 
-  /// Makes an empty file of `size` bytes if there is room for them and for what `others` still have to write. On a worker thread.
-  func make(_ file: String, size: Int64, others: [Reservation]) throws(SparseStore.Failure) -> NewFile {
+  /// Makes an empty file of `size` bytes if there is room for them beside what `claims` says. On a worker thread.
+  func make(_ file: String, size: Int64, _ claims: CacheClaims) throws(SparseStore.Failure) -> NewFile {
     guard !file.isEmpty, file != ".", file != "..", !file.contains("/"), !file.utf8.contains(0) else {
       throw .failed(.invalid, "not a name for a file: \(file.debugDescription)")
     }
-    let device = try checkRoom(for: size, others: others)
+    let device = try checkRoom(for: size, used: 0, claims)
     let fd = openat(descriptor, file, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard fd >= 0 else {
       let error = Errno.current
-      throw .failed(error, "no file can be made in \(name): \(error)")
+      throw .failed(error, "no file can be made in \(name): \(error); see `cache_dir` and `temp_dir`")
     }
     guard ftruncate(fd, off_t(size)) == 0 else {
       let error = Errno.current
@@ -51,28 +54,29 @@ package struct CacheFolder: Sendable {
   }
 
   /// - Returns: the file system's device number.
-  private func checkRoom(for size: Int64, others: [Reservation]) throws(SparseStore.Failure) -> UInt64 {
+  private func checkRoom(for size: Int64, used: Int64, _ claims: CacheClaims) throws(SparseStore.Failure) -> UInt64 {
+    let (space, device) = try look(claims.limits)
+    try claims.check(size: size, used: used, on: device, space, folder: name)
+    return device
+  }
+
+  /// The file system's figures. On a worker thread.
+  package func space(_ limits: CacheLimits) throws(SparseStore.Failure) -> CacheSpace { try look(limits).space }
+
+  private func look(_ limits: CacheLimits) throws(SparseStore.Failure) -> (space: CacheSpace, device: UInt64) {
     var about = stat()
     var space = statvfs()
     guard fstat(descriptor, &about) == 0, fstatvfs(descriptor, &space) == 0 else {
       let error = Errno.current
-      throw .failed(error, "the folder \(name) cannot be used: \(error)")
+      throw .failed(error, "the folder \(name) cannot be used: \(error); see `cache_dir` and `temp_dir`")
     }
-    let device = UInt64(about.st_dev)
     let unit = UInt64(max(1, space.f_frsize))
-    let (product, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: unit)
-    let available = overflow ? Int64.max : Int64(clamping: product)
-    let reserved = others.reduce(Int64(0)) { sum, other in
-      guard other.device == nil || other.device == device else { return sum }
-      let (total, overflow) = sum.addingReportingOverflow(other.bytes)
-      return overflow ? .max : total
+    func bytes(_ blocks: UInt64) -> Int64 {
+      let (product, overflow) = blocks.multipliedReportingOverflow(by: unit)
+      return overflow ? .max : Int64(clamping: product)
     }
-    guard size <= available - min(reserved, available) else {
-      let kept = reserved > 0 ? ", \(ByteCount.format(reserved)) of them for other files" : ""
-      throw .failed(
-        .noSpace, "no room in \(name): \(ByteCount.format(size)) needed, \(ByteCount.format(available)) free\(kept)")
-    }
-    return device
+    let figures = CacheSpace(total: bytes(UInt64(space.f_blocks)), free: bytes(UInt64(space.f_bavail)), limits: limits)
+    return (figures, UInt64(about.st_dev))
   }
 
   /// Opens a file that an earlier run made. On a worker thread.
@@ -92,12 +96,12 @@ package struct CacheFolder: Sendable {
   }
 
   /// Gives a file that an earlier run left, with its sums, a name of this run if there is room for what it lacks. On a worker thread.
-  func take(_ left: String, as file: String, size: Int64, others: [Reservation]) throws(SparseStore.Failure) -> NewFile {
+  func take(_ left: String, as file: String, size: Int64, _ claims: CacheClaims) throws(SparseStore.Failure) -> NewFile {
     let found = try open(left, size: size)
     var about = stat()
     do throws(SparseStore.Failure) {
       let used = fstat(found.descriptor, &about) == 0 ? min(size, Int64(about.st_blocks) * 512) : 0
-      _ = try checkRoom(for: size - used, others: others)
+      _ = try checkRoom(for: size, used: used, claims)
       // The sums first: without them the bytes are nothing, and without the bytes they are.
       guard renameat(descriptor, SumsFile.name(of: left), descriptor, SumsFile.name(of: file)) == 0,
         renameat(descriptor, left, descriptor, file) == 0
@@ -110,6 +114,15 @@ package struct CacheFolder: Sendable {
       throw error
     }
     return found
+  }
+
+  /// What a file and its sums take on the disk; 0 where there is none. On a worker thread.
+  package func bytesOnDisk(_ file: String) -> Int64 {
+    [file, SumsFile.name(of: file)].reduce(0) { sum, name in
+      var about = stat()
+      guard fstatat(descriptor, name, &about, AT_SYMLINK_NOFOLLOW) == 0, about.st_mode & S_IFMT == S_IFREG else { return sum }
+      return sum + Int64(about.st_blocks) * 512
+    }
   }
 
   /// With its sums. Never truncates: readers may have it open. On a worker thread.

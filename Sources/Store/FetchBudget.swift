@@ -25,6 +25,8 @@ package final class FetchBudget {
     package var stallTimeout: Duration = .seconds(60)
     /// Bytes received and not yet written, of all files.
     package var unwritten: Int64 = 16 << 20
+    /// Of the disk.
+    package var cache = CacheLimits()
     package init() {}
   }
 
@@ -61,6 +63,8 @@ package final class FetchBudget {
     self.open = open
     buffers = BufferPool(bytes: options.unwritten)
   }
+
+  package var limits: CacheLimits { options.cache }
 
   // MARK: Connections
 
@@ -145,16 +149,26 @@ package final class FetchBudget {
 
   // MARK: Space
 
-  /// Promises `bytes` on a file system to be named by `set`. Returns what the others hold, and the ticket.
-  func reserve(_ bytes: Int64) -> (ticket: Int, others: [CacheFolder.Reservation]) {
-    let others = Array(reservations.values)
+  /// Promises `size` bytes on a file system to be named by `set`; ends with `release`.
+  /// - Parameter beside: bytes in the folder that are no store's.
+  func reserve(_ size: Int64, beside: Int64) -> (ticket: Int, claims: CacheClaims) {
+    let claims = CacheClaims(limits: options.cache, others: Array(reservations.values), beside: beside)
     defer { nextTicket += 1 }
-    reservations[nextTicket] = .init(device: nil, bytes: bytes)
-    return (nextTicket, others)
+    reservations[nextTicket] = .init(device: nil, size: size, bytes: size)
+    return (nextTicket, claims)
   }
 
-  /// - Parameter bytes: still to be written; 0 forgets the reservation.
-  func set(_ ticket: Int, device: UInt64?, bytes: Int64) { reservations[ticket] = bytes > 0 ? .init(device: device, bytes: bytes) : nil }
+  /// - Parameter bytes: still to be written.
+  func set(_ ticket: Int, device: UInt64, bytes: Int64) {
+    reservations[ticket]?.device = device
+    reservations[ticket]?.bytes = max(0, bytes)
+  }
+
+  /// The file is not made, or is on its way out.
+  func release(_ ticket: Int) { reservations[ticket] = nil }
+
+  /// What the stores still have to write, in bytes.
+  package var reserved: Int64 { reservations.values.reduce(0) { min($0, .max - $1.bytes) + $1.bytes } }
 
   /// For tests: nothing is left of what stores took.
   var isUnused: Bool { inFlight == 0 && active.isEmpty && starved.isEmpty && buffers.mapped == 0 && writer.isIdle && sums.isIdle }

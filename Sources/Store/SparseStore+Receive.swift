@@ -7,7 +7,7 @@ import Transfer
 extension SparseStore {
   func receive(_ bytes: UnsafeRawBufferPointer, _ range: ByteRange, of slot: FetchSlot) -> Bool {
     let pieces = plan.fresh(in: range)
-    guard var spare = buffers(for: pieces, of: slot) else {
+    guard parked == nil, var spare = buffers(for: pieces, of: slot) else {
       budget.starve(slot)
       return false
     }

@@ -29,18 +29,20 @@ extension SparseStore {
   }
 
   /// Makes or opens `name` in `folder` (0600, of full length) on a worker thread.
-  /// - Parameter identity: of the item, the same in every run and never another's.
+  /// - Parameters:
+  ///   - identity: of the item, the same in every run and never another's.
+  ///   - beside: bytes in the folder that are no store's: of closed ones whose space is not free yet, of earlier runs.
   package static func create(
     name: String, in folder: CacheFolder, origin: any Origin, budget: FetchBudget, blockSize: Int64, identity: UInt64 = 0,
-    start: Start = .empty
+    start: Start = .empty, beside: Int64 = 0
   ) async throws(Failure) -> SparseStore {
     let size = origin.size
     guard size >= 0, blockSize > 0 else { throw .failed(.invalid, "a file of \(size) bytes in blocks of \(blockSize) cannot be") }
-    let (ticket, others) = budget.reserve(size)
+    let (ticket, claims) = budget.reserve(size, beside: beside)
     let header = SumsHeader(identity: identity, seed: .random(in: .min ... .max), length: size, blockSize: blockSize, validators: [])
     let opened: Result<Opened, Failure> = await withCheckedContinuation { continuation in
       EventLoop.transfer.background { () -> Result<Opened, Failure> in
-        do throws(Failure) { return .success(try open(name, in: folder, header, start, others: others)) } catch { return .failure(error) }
+        do throws(Failure) { return .success(try open(name, in: folder, header, start, claims)) } catch { return .failure(error) }
       } then: {
         continuation.resume(returning: $0)
       }
@@ -51,7 +53,7 @@ extension SparseStore {
       store.askSums()
       return store
     case .failure(let failure):
-      budget.set(ticket, device: nil, bytes: 0)
+      budget.release(ticket)
       throw failure
     }
   }
@@ -64,7 +66,7 @@ extension SparseStore {
   // MARK: Parts
 
   private nonisolated static func open(
-    _ name: String, in folder: CacheFolder, _ header: SumsHeader, _ start: Start, others: [CacheFolder.Reservation]
+    _ name: String, in folder: CacheFolder, _ header: SumsHeader, _ start: Start, _ claims: CacheClaims
   ) throws(Failure) -> Opened {
     let (size, blockSize) = (header.length, header.blockSize)
     func sumsFile(_ file: CacheFolder.NewFile) -> SumsFile {
@@ -74,14 +76,14 @@ extension SparseStore {
     case .empty: break
     case .left(let left):
       do throws(Failure) {
-        let file = try folder.take(left, as: name, size: size, others: others)
+        let file = try folder.take(left, as: name, size: size, claims)
         let sums = sumsFile(file)
         let found = sums.read(identity: header.identity)
         return Opened(
           file: file, sums: sums, sumsPlan: SumsPlan(found?.header ?? header, isWritten: found != nil),
           bytes: .unproven(found?.blocks ?? RangeSet()))
-      } catch .failed(.noSpace, let sentence) {
-        throw .failed(.noSpace, sentence)
+      } catch .noRoom(let short, let sentence) {
+        throw .noRoom(short: short, sentence)
       } catch {
         folder.remove(left)
       }
@@ -95,7 +97,7 @@ extension SparseStore {
         file: file, sums: sums, sumsPlan: SumsPlan(found?.header ?? header, isWritten: found != nil),
         bytes: .present(RangeSet(marked), summed: found?.blocks ?? RangeSet()))
     }
-    let file = try folder.make(name, size: size, others: others)
+    let file = try folder.make(name, size: size, claims)
     return Opened(file: file, sums: sumsFile(file), sumsPlan: SumsPlan(header, isWritten: false))
   }
 

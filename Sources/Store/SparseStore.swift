@@ -10,10 +10,24 @@ package final class SparseStore: FetchStore {
   package enum Failure: Error, Sendable, Equatable {
     /// The errno for readers, and the sentence for people.
     case failed(Errno, String)
+    /// So many bytes have to go before there is room; the sentence has the figures and the settings.
+    case noRoom(short: Int64, String)
+
+    package var errno: Errno { if case .failed(let error, _) = self { error } else { .noSpace } }
+    /// Bytes that are known to be too few; else 0.
+    package var short: Int64 { if case .noRoom(let short, _) = self { short } else { 0 } }
+    package var sentence: String {
+      switch self {
+      case .failed(_, let sentence), .noRoom(_, let sentence): sentence
+      }
+    }
   }
 
   /// Called with whole blocks whose bytes are in the file (`true`), or are no longer to be believed (`false`). Set before the first read.
   package var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)?
+  /// Called when the disk was full under so many received bytes. They are kept, and no more are taken, until it says whether there may be room now
+  /// (they are written again) or none can be made (that is a failed write). Without it, or closed meanwhile, no answer is waited for.
+  package var onNoSpace: (@Sendable (_ needed: Int64, _ done: @escaping @Sendable @TransferLoop (Bool) -> Void) -> Void)?
 
   /// Bytes fetched and written so far; from any thread.
   package nonisolated var bytesPresent: Int64 { present.load(ordering: .relaxed) }
@@ -31,6 +45,8 @@ package final class SparseStore: FetchStore {
   var asksSums = false
   /// What is received is thrown away: the file cannot be written.
   var isDiscarding = false
+  /// Not nil: what waits for room on the disk.
+  var parked: [FileWriter.Chunk]?
   var jobs = 0
   var writeFailures = 0
 
@@ -63,6 +79,12 @@ package final class SparseStore: FetchStore {
     for slot in slots.values where slot.buffered.overlaps(range) { flushIfWaited(slot) }
   }
 
+  /// Goes on where fetching gave up, as a reader's asking would.
+  package func tryAgain() {
+    guard closed == nil, let gap = plan.extents.firstMissing(in: ByteRange(0, plan.size)) else { return }
+    read(ByteRange(gap.start, gap.start + 1)) { _ in nil }
+  }
+
   /// The bytes of `range` could not be read back: forget and fetch them again.
   package func distrust(_ range: ByteRange) {
     guard closed == nil, let blocks = plan.distrust(range) else { return }
@@ -78,8 +100,9 @@ package final class SparseStore: FetchStore {
     whenRemoved.append(done)
     guard end(error) else { return }
     budget.sums.forget(self)
-    for chunk in budget.writer.withdraw(self) { budget.buffers.put(chunk.buffer) }
-    budget.set(ticket, device: device, bytes: 0)
+    for chunk in budget.writer.withdraw(self) + (parked ?? []) { budget.buffers.put(chunk.buffer) }
+    parked = nil
+    budget.release(ticket)
     budget.buffersFreed()
     budget.pump()
     removeIfIdle()
@@ -113,7 +136,7 @@ package final class SparseStore: FetchStore {
   override func unpinned() { earlier = [] }
   override func pinned() { sums.accept(pin.accepted, pinning: pin.pinning, seed: .random(in: .min ... .max)) }
   override func settled() { askSums() }
-  override var isBusy: Bool { jobs > 0 || super.isBusy }
+  override var isBusy: Bool { jobs > 0 || parked != nil || super.isBusy }
 
   override func probeEnded(_ slot: FetchSlot, _ bytes: [UInt8]) {
     if plan.compares(slot.id) {

@@ -21,14 +21,18 @@ enum Command: Equatable {
 
   case run(RunArguments)
   case jobs(JobsQuery)
-  case stage(file: String, recipient: String, isJSON: Bool)
+  case stage(file: String, recipient: String, isWarm: Bool, isJSON: Bool)
   case staged(isJSON: Bool)
   case unstage(Unstaged, isJSON: Bool)
+  /// An item's id or path, as given.
+  case pin(String, isPinned: Bool, isJSON: Bool)
   case status(isJSON: Bool)
   case trace(isJSON: Bool)
   case shim(ShimOrder, isJSON: Bool)
   case reload(isJSON: Bool)
   case stop(forget: Bool)
+  case cache(isJSON: Bool)
+  case clearCache(isJSON: Bool)
   case clearOrphans(isJSON: Bool)
   case config(isJSON: Bool)
   case version(isABI: Bool)
@@ -85,7 +89,7 @@ extension Command {
         throw CommandFailure(.usage, "the recipient is empty; say who the file is for: fsmvp stage FILE_ID --recipient TAG")
       }
       guard recipient.utf8.count <= 4096 else { throw CommandFailure(.usage, "the recipient is too long") }
-      self = .stage(file: file, recipient: recipient, isJSON: isJSON)
+      self = .stage(file: file, recipient: recipient, isWarm: arguments.switches.contains("warm"), isJSON: isJSON)
     case .staged: self = .staged(isJSON: isJSON)
     case .unstage:
       switch (arguments.positionals.first, arguments.switches.contains("all")) {
@@ -94,6 +98,10 @@ extension Command {
       case (_?, true): throw CommandFailure(.usage, "`fsmvp unstage` takes either an id or path, or --all, not both")
       default: throw CommandFailure(.usage, "say what to unstage: fsmvp unstage ID|PATH, or fsmvp unstage --all")
       }
+    case .pin, .unpin:
+      let item = arguments.positionals[0]
+      guard !item.isEmpty else { throw CommandFailure(.usage, "the item's id is empty; `fsmvp staged` lists them") }
+      self = .pin(item, isPinned: arguments.verb == .pin, isJSON: isJSON)
     case .status: self = .status(isJSON: isJSON)
     case .trace: self = .trace(isJSON: isJSON)
     case .shim:
@@ -105,14 +113,14 @@ extension Command {
     case .reload: self = .reload(isJSON: isJSON)
     case .stop: self = .stop(forget: arguments.switches.contains("forget"))
     case .cache:
-      let word = arguments.positionals[0]
-      guard word == "clear" else { throw Self.unknown(word, behind: .cache, among: ["clear"]) }
-      guard arguments.switches.contains("orphans") else {
-        throw CommandFailure(
-          .usage,
-          "say what to clear: `fsmvp cache clear --orphans`; the bytes of staged items go with `fsmvp unstage`, all with `fsmvp stop`")
+      let isOfOrphans = arguments.switches.contains("orphans")
+      guard let word = arguments.positionals.first else {
+        guard !isOfOrphans else { throw CommandFailure(.usage, "--orphans goes with `clear`: fsmvp cache clear --orphans") }
+        self = .cache(isJSON: isJSON)
+        return
       }
-      self = .clearOrphans(isJSON: isJSON)
+      guard word == "clear" else { throw Self.unknown(word, behind: .cache, among: ["clear"]) }
+      self = isOfOrphans ? .clearOrphans(isJSON: isJSON) : .clearCache(isJSON: isJSON)
     case .config: self = .config(isJSON: isJSON)
     case .version: self = .version(isABI: arguments.switches.contains("abi"))
     case .help:

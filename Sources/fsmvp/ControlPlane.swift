@@ -60,6 +60,7 @@ final class ControlPlane {
       // Kept for looking at them: as good as for ever.
       options.closeGrace = settings.skipsEviction ? .seconds(365 * 86_400) : settings.closeGrace
       options.afterUpload = StagedVolume.AfterUpload(rawValue: settings.afterUpload.rawValue) ?? .keep
+      options.idleEvict = settings.skipsEviction ? .zero : .seconds(60 * settings.idleEvictMinutes)
       let volume = try await StagedVolume.open(
         options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor))
       self.volume = volume
@@ -100,6 +101,8 @@ final class ControlPlane {
     limits.rangesPerFile = settings.maxRangesPerFile
     limits.rangesInAll = settings.maxRanges
     limits.stallTimeout = settings.stallTimeout
+    limits.cache.maxCache = settings.maxCache
+    limits.cache.minFree = settings.minFree
     var hubOptions = MediaHubClient.Options(
       base: service.apiBase, clientID: service.clientID, clientSecret: service.clientSecret, scope: settings.scope)
     hubOptions.signer = service.linkSigner
@@ -230,9 +233,17 @@ extension ControlPlane: ControlOperations {
 
   func staged() async throws -> [StagedItem] { volume?.items() ?? [] }
 
-  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem {
-    try await standing().stage(fileOrJob, recipient: recipient)
+  func stage(_ fileOrJob: String, recipient: String, isWarm: Bool) async throws -> StagedItem {
+    try await standing().stage(fileOrJob, recipient: recipient, isWarm: isWarm)
   }
+
+  func setPinned(_ idOrPath: String, _ isPinned: Bool) async throws -> StagedItem {
+    try await standing().setPinned(idOrPath, isPinned)
+  }
+
+  func cache() async throws -> CacheReport { try await standing().cache() }
+
+  func clearCache() async throws -> CacheCleared { try await standing().clearCache() }
 
   func unstage(_ idOrPath: String) async throws -> StagedItem { try await standing().unstage(idOrPath) }
 

@@ -3,11 +3,9 @@ import Staging
 
 /// `fsmvp stage`
 enum StageVerb {
-  static func run(file: String, recipient: String, isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
-    guard let request = try? ControlJSON.encode(StageRequest(file: file, recipient: recipient)) else {
-      throw CommandFailure(.failed, "the request cannot be written as JSON")
-    }
-    let body = try client.send("POST", ["staged"], body: request, waiting: .others("asking MediaHub"))
+  static func run(_ request: StageRequest, isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
+    guard let json = try? ControlJSON.encode(request) else { throw CommandFailure(.failed, "the request cannot be written as JSON") }
+    let body = try client.send("POST", ["staged"], body: json, waiting: .others("asking MediaHub"))
     if isJSON { return try output.print(json: body) }
     let path = try APIClient.decode(StagedItem.self, from: body).path
     // For a program the path as it is; it stands alone on the line.

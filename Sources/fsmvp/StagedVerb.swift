@@ -13,12 +13,12 @@ enum StagedVerb {
     guard !items.isEmpty else { return "Nothing is staged; `fsmvp jobs` lists files, `fsmvp stage FILE_ID --recipient TAG` stages one.\n" }
     var table = TextTable([
       .text("ID"), .text("NAME", isCuttable: true), .text("RECIPIENT", isCuttable: true), .number("SIZE"), .number("FETCHED"),
-      .number("GIVEN TO KERNEL"), .text("STATE"), .text("PATH"),
+      .number("GIVEN TO KERNEL"), .text("STATE"), .text("PINNED"), .text("PATH"),
     ])
     for item in items {
       table.add([
         item.id, item.name, item.recipient, ByteCount.format(item.size), percent(item), ByteCount.format(item.bytesServed),
-        item.state.rawValue, item.path,
+        item.state.rawValue, item.pinned ? "yes" : "no", item.path,
       ])
     }
     let failures = items.compactMap { item in

@@ -1,6 +1,6 @@
 /// The verbs of the command line, in the order of the help.
 enum Verb: String, CaseIterable, Sendable {
-  case run, jobs, stage, staged, unstage, status, trace, shim, reload, stop, cache, config, version, help
+  case run, jobs, stage, staged, unstage, pin, unpin, status, trace, shim, reload, stop, cache, config, version, help
 }
 
 /// A flag as parser and help know it.
@@ -73,11 +73,13 @@ extension Verb {
         positionals: "FILE_ID", arity: 1...1,
         flags: [
           FlagSyntax(name: "recipient", value: "TAG", summary: "who the file is for; required", isRequired: true),
+          FlagSyntax(name: "warm", summary: "start fetching now, both ends first", fallback: "fetching begins at the first open"),
           FlagSyntax(name: "json", summary: "print the staged item as JSON, for programs", fallback: "the path alone"),
         ],
         details: [
           "FILE_ID is the id of a file, or of a job with exactly one output (`fsmvp jobs` lists both).",
           "Staging the same file for the same recipient again gives the same path.",
+          "Warm bytes wait for an open until 10 minutes after the last of them came; then they are as any that nobody uses.",
         ],
         examples: ["fsmvp stage 5f0c1e8f2d3a4b5c6d7e8f90 --recipient alice@example.com"])
     case .staged:
@@ -95,6 +97,21 @@ extension Verb {
         ],
         details: ["Whoever has the file open reads on; its bytes go after the last close."],
         examples: ["fsmvp unstage ~/FuseStream/Staged/3f2a/video.mp4", "fsmvp unstage --all"])
+    case .pin:
+      VerbSyntax(
+        summary: "Fetch a staged item fully now, and keep its bytes",
+        positionals: "ID|PATH", arity: 1...1,
+        flags: [FlagSyntax(name: "json", summary: "print the item as JSON, for programs", fallback: "a line")],
+        details: [
+          "Its bytes stay until it is unpinned or unstaged: they are dropped neither for room nor when unused, nor by `cache clear`, nor after an upload.",
+          "It does not count towards `max_tiles`. Pinned already, it tries again what failed.",
+        ],
+        examples: ["fsmvp pin ~/FuseStream/Staged/3f2a/video.mp4"])
+    case .unpin:
+      VerbSyntax(
+        summary: "Let the bytes of a pinned item be dropped again",
+        positionals: "ID|PATH", arity: 1...1,
+        flags: [FlagSyntax(name: "json", summary: "print the item as JSON, for programs", fallback: "a line")])
     case .status:
       VerbSyntax(
         summary: "Show the control plane, its shim and their counters",
@@ -132,17 +149,20 @@ extension Verb {
         details: ["Returns when the control plane has ended."])
     case .cache:
       VerbSyntax(
-        summary: "Delete fetched bytes that no instance owns any more",
-        positionals: "clear", arity: 1...1,
+        summary: "Show the fetched bytes that are here, or drop those nobody uses",
+        positionals: "[clear]", arity: 0...1,
         flags: [
           FlagSyntax(
-            name: "orphans", summary: "the bytes of instances other than this one of which no process lives; required", isRequired: true),
-          VerbSyntax.json(#"{"folders":[{"path","files","bytes"}],"bytes"}"#),
+            name: "orphans", summary: "with `clear`: the bytes of instances other than this one of which no process lives",
+            fallback: "those of this one's items"),
+          VerbSyntax.json(#"{"folder","bytes","reserved","limit","free","minFree",...,"items":[...]}, of `clear` {"items","bytes"},"#),
         ],
         details: [
-          "Looks into `cache_dir` and `temp_dir` of the settings; needs no control plane. What somebody uses, or what is not ours, is not touched."
+          "clear: drops the bytes of all items that are neither open nor pinned; they stay staged. Returns when the space is free.",
+          "clear --orphans: looks into `cache_dir` and `temp_dir` of the settings; needs no control plane. What somebody uses, or what is not ours, "
+            + "is not touched.",
         ],
-        examples: ["fsmvp cache clear --orphans"])
+        examples: ["fsmvp cache", "fsmvp cache clear", "fsmvp cache clear --orphans"])
     case .config:
       VerbSyntax(
         summary: "Print every setting, its value and where it came from",

@@ -85,6 +85,29 @@ struct CommandTests {
     }
   }
 
+  @Test("stage --warm says so; pin and unpin take an id or a path; cache shows and clears")
+  func keeping() async throws {
+    try await withServer { harness in
+      await harness.operations.set { $0.items = [.example(id: "i1")] }
+      let path = "/mnt/x/Staged/i1/video.mp4"
+      #expect(fsmvp(harness, "stage", "f", "--recipient", "a", "--warm").code == 0)
+      #expect(fsmvp(harness, "pin", "i1").output == "pinned \(path)\n")
+      #expect(fsmvp(harness, "unpin", path).output == "unpinned \(path)\n")
+      let json = fsmvp(harness, "pin", path, "--json").output
+      let item = try ControlJSON.decode(StagedItem.self, from: Array(json.utf8))
+      #expect(item.pinned)
+      #expect(fsmvp(harness, "pin", "nobody").code == 4)
+      let shown = fsmvp(harness, "cache", "--json").output
+      let report = try ControlJSON.decode(CacheReport.self, from: Array(shown.utf8))
+      #expect(report == .example)
+      #expect(fsmvp(harness, "cache").output.hasPrefix("folder     /var/cache/x\n"))
+      #expect(fsmvp(harness, "cache", "clear").output == "3 MiB of 2 items freed\n")
+      let asked = await harness.operations.asked.filter { !$0.hasSuffix("nobody") }
+      #expect(asked.prefix(4) == ["stage f for a, warm", "pin i1", "unpin \(path)", "pin \(path)"])
+      #expect(asked.suffix(3) == ["cache", "cache", "clear cache"])
+    }
+  }
+
   @Test(
     "each failure has its exit code, and its one sentence is on standard error alone",
     arguments: [

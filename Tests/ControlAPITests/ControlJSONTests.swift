@@ -33,8 +33,20 @@ struct ControlJSONTests {
     #expect(
       try json(StagedItem.example())
         == #"{"bytesFetched":999,"bytesServed":2048,"fileId":"f-i1","id":"i1","name":"video.mp4","openRef":0,"#
-        + #""path":"/mnt/x/Staged/i1/video.mp4","recipient":"alice","size":1000,"state":"ready","tileRef":1}"#)
+        + #""path":"/mnt/x/Staged/i1/video.mp4","pinned":false,"recipient":"alice","size":1000,"state":"ready","tileRef":1}"#)
     #expect(try json(StagedItem.example(failure: "gone")).contains(#""failure":"gone""#))
+  }
+
+  @Test("the cache, and what a clearing of it brought")
+  func cache() throws {
+    let report = CacheReport(
+      folder: "/c", bytes: 3, reserved: 4, limit: 70, free: 50, minFree: 5, leftovers: .init(files: 1, bytes: 1), leaving: 2,
+      items: [.init(id: "i", name: "n", bytes: 1, pinned: true, open: false, lastUsed: 9)])
+    #expect(
+      try json(report)
+        == #"{"bytes":3,"folder":"/c","free":50,"items":[{"bytes":1,"id":"i","lastUsed":9,"name":"n","open":false,"pinned":true}],"#
+        + #""leaving":2,"leftovers":{"bytes":1,"files":1},"limit":70,"minFree":5,"reserved":4,"windowBytes":0,"windowLimit":0}"#)
+    #expect(try json(CacheCleared(items: 1, bytes: 2)) == #"{"bytes":2,"items":1}"#)
   }
 
   @Test("trace")

@@ -28,6 +28,11 @@ struct ControlServerTests {
         ("GET", "/api/v1/jobs?search=a%20b&start=5&limit=6", nil, 200),
         ("GET", "/api/v1/staged", nil, 200),
         ("POST", "/api/v1/staged", #"{"file":"f","recipient":"a/b & ü"}"#, 201),
+        ("POST", "/api/v1/staged", #"{"file":"g","recipient":"a","warm":true}"#, 201),
+        ("PATCH", "/api/v1/staged/i1", #"{"pinned":true}"#, 200),
+        ("PATCH", "/api/v1/staged?path=/mnt/x/Staged/i1/video.mp4", #"{"pinned":false}"#, 200),
+        ("GET", "/api/v1/cache", nil, 200),
+        ("DELETE", "/api/v1/cache", nil, 200),
         ("DELETE", "/api/v1/staged/i1", nil, 200),
         ("DELETE", "/api/v1/staged?path=/mnt/x/Staged/i1/video.mp4", nil, 200),
         ("DELETE", "/api/v1/staged", nil, 200),
@@ -43,7 +48,8 @@ struct ControlServerTests {
       }
       #expect(
         await harness.operations.asked == [
-          "status", "jobs a b 5 6", "staged", "stage f for a/b & ü", "unstage i1", "unstage /mnt/x/Staged/i1/video.mp4", "unstage all",
+          "status", "jobs a b 5 6", "staged", "stage f for a/b & ü", "stage g for a, warm", "pin i1",
+          "unpin /mnt/x/Staged/i1/video.mp4", "cache", "clear cache", "unstage i1", "unstage /mnt/x/Staged/i1/video.mp4", "unstage all",
           "trace", "shim restart", "shim kill",
           "stop true",
         ])
@@ -100,6 +106,9 @@ struct ControlServerTests {
         ("POST", "/api/v1/staged", #"{"file":7,"recipient":"a"}"#, 400, "invalid"),
         ("POST", "/api/v1/staged", #"{"file":"f","recipient":""}"#, 400, "invalid"),
         ("POST", "/api/v1/staged", #"{"file":"","recipient":"a"}"#, 400, "invalid"),
+        ("POST", "/api/v1/staged", #"{"file":"f","recipient":"a","warm":1}"#, 400, "invalid"),
+        ("PATCH", "/api/v1/staged/i1", nil, 400, "invalid"),
+        ("PATCH", "/api/v1/staged/i1", #"{"pinned":"yes"}"#, 400, "invalid"),
         ("POST", "/api/v1/staged", String(repeating: "[", count: 60_000), 400, "invalid"),
         ("POST", "/api/v1/stop", #"{"forget":"yes"}"#, 400, "invalid"),
         ("DELETE", "/api/v1/staged/", nil, 404, "no_such_route"),

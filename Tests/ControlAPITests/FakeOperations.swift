@@ -80,8 +80,27 @@ final class FakeOperations: ControlOperations {
     return items
   }
 
-  func stage(_ fileOrJob: String, recipient: String) async throws -> StagedItem {
-    try await enter("stage \(fileOrJob) for \(recipient)")
+  func setPinned(_ idOrPath: String, _ isPinned: Bool) async throws -> StagedItem {
+    try await enter("\(isPinned ? "pin" : "unpin") \(idOrPath)")
+    guard var item = items.first(where: { $0.id == idOrPath || $0.path == idOrPath }) else {
+      throw StagingError.noSuch("nothing is staged as \(idOrPath)")
+    }
+    item.pinned = isPinned
+    return item
+  }
+
+  func cache() async throws -> CacheReport {
+    try await enter("cache")
+    return .example
+  }
+
+  func clearCache() async throws -> CacheCleared {
+    try await enter("clear cache")
+    return CacheCleared(items: 2, bytes: 3 << 20)
+  }
+
+  func stage(_ fileOrJob: String, recipient: String, isWarm: Bool) async throws -> StagedItem {
+    try await enter("stage \(fileOrJob) for \(recipient)\(isWarm ? ", warm" : "")")
     return .example(id: fileOrJob, recipient: recipient)
   }
 
@@ -146,6 +165,17 @@ extension ControlStatus {
     shim: Shim(state: .serving, pid: 42, epoch: 3, restarts: 2, standbyPid: 43, lastOutageMilliseconds: 1.26), mount: "/mnt/x",
     socket: "/run/x/api.sock", uptimeSeconds: 3725,
     staged: 1, openHandles: 2, bytesFetched: 1 << 30, bytesServed: 5, readsLeased: 6, requestsForwarded: 7, slotsFull: 8, cancelled: 9)
+}
+
+extension CacheReport {
+  static let example = CacheReport(
+    folder: "/var/cache/x", bytes: 10 << 20, reserved: 5 << 20, limit: 70 << 30, free: 20 << 30, minFree: 1 << 30,
+    leftovers: Leftovers(files: 1, bytes: 1 << 20), leaving: 0,
+    items: [
+      Item(id: "i1", name: "video.mp4", bytes: 9 << 20, pinned: true, open: true, lastUsed: 1_700_000_000),
+      Item(id: "i2", name: "b\n.mp4", bytes: 1 << 20, pinned: false, open: false, lastUsed: 1_700_000_000),
+      Item(id: "i3", name: "c.mp4", bytes: 0, pinned: true, open: false, lastUsed: nil),
+    ])
 }
 
 extension TraceReport {

@@ -18,6 +18,10 @@ struct RouteTests {
       ("DELETE", "/api/v1/staged/%2Fa+b%C3%BC", .unstage("/a+bü")),
       ("DELETE", "/api/v1/staged/..", .unstage("..")),
       ("DELETE", "/api/v1/staged?path=/mnt/a%26b", .unstage("/mnt/a&b")),
+      ("PATCH", "/api/v1/staged/3f2a", .pin("3f2a")),
+      ("PATCH", "/api/v1/staged?path=/mnt/a", .pin("/mnt/a")),
+      ("GET", "/api/v1/cache", .cache),
+      ("DELETE", "/api/v1/cache", .clearCache),
       ("GET", "/api/v1/trace", .trace),
       ("POST", "/api/v1/shim/restart", .restartShim),
       ("POST", "/api/v1/shim/kill", .killShim),
@@ -48,6 +52,11 @@ struct RouteTests {
       ("POST", "/api/v1/shim", .noSuchRoute),
       ("POST", "/api/v1/shim/kill?pid=1", .invalid),
       ("PUT", "/api/v1/staged", .methodNotAllowed),
+      ("PATCH", "/api/v1/staged", .invalid),
+      ("PATCH", "/api/v1/staged?path=a", .invalid),
+      ("PATCH", "/api/v1/staged/", .noSuchRoute),
+      ("POST", "/api/v1/cache", .methodNotAllowed),
+      ("DELETE", "/api/v1/cache?orphans", .invalid),
       ("GET", "/api/v1/staged/3f2a", .methodNotAllowed),
       ("get", "/api/v1/status", .methodNotAllowed),
       ("GET", "/api/v1/jobs?start=-1", .invalid),
@@ -84,7 +93,7 @@ struct RouteTests {
 
   @Test("the methods of a path are known")
   func methods() {
-    #expect(Route.methods(target: "/api/v1/staged") == ["GET", "POST", "DELETE"])
+    #expect(Route.methods(target: "/api/v1/staged") == ["GET", "POST", "DELETE", "PATCH"])
     #expect(Route.methods(target: "/api/v1/nothing") == [])
   }
 }

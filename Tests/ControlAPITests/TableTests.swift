@@ -109,10 +109,10 @@ struct TableTests {
     ]
     #expect(
       StagedVerb.text(items, width: nil) == """
-        ID   NAME       RECIPIENT    SIZE  FETCHED  GIVEN TO KERNEL  STATE   PATH
-        i1   video.mp4  alice      1000 B     99 %            2 KiB  ready   /mnt/x/Staged/i1/video.mp4
-        i22  video.mp4  alice         0 B    100 %            2 KiB  ready   /mnt/x/Staged/i22/video.mp4
-        i3   video.mp4  alice      1000 B      0 %            2 KiB  failed  /mnt/x/Staged/i3/video.mp4
+        ID   NAME       RECIPIENT    SIZE  FETCHED  GIVEN TO KERNEL  STATE   PINNED  PATH
+        i1   video.mp4  alice      1000 B     99 %            2 KiB  ready   no      /mnt/x/Staged/i1/video.mp4
+        i22  video.mp4  alice         0 B    100 %            2 KiB  ready   no      /mnt/x/Staged/i22/video.mp4
+        i3   video.mp4  alice      1000 B      0 %            2 KiB  failed  no      /mnt/x/Staged/i3/video.mp4
         i3: the link\u{fffd}is gone
 
         """)
@@ -176,6 +176,31 @@ struct TableTests {
     #expect(ShimVerb.text(ShimReply(epoch: 4, pid: 43, outageMilliseconds: nil)) == "epoch 4, pid 43, outage unknown")
     #expect(ShimVerb.outage(.nan) == nil)
     #expect(ShimVerb.outage(1e300) == nil)
+  }
+
+  @Test("cache")
+  func cache() {
+    #expect(
+      CacheVerb.text(.example, now: 1_700_000_125, width: nil) == """
+        folder     /var/cache/x
+        here       10 MiB, and 5 MiB reserved, of at most 70 GiB (`max_cache`)
+        free       20 GiB on the disk, of which 1 GiB stay free (`min_free`)
+        left       1 MiB in 1 file by earlier runs, for their next open
+
+        ID  NAME       BYTES  PINNED  LAST USED
+        i1  video.mp4  9 MiB  yes     open
+        i2  b\u{fffd}.mp4     1 MiB  no      2 min ago
+        i3  c.mp4        0 B  yes     never
+
+        """)
+    var empty = CacheReport.example
+    empty.items = []
+    empty.leftovers = .init(files: 0, bytes: 0)
+    empty.leaving = 1 << 20
+    empty.windowLimit = 4 << 20
+    #expect(
+      CacheVerb.text(empty, now: 0, width: 80).hasSuffix(
+        "leaving    1 MiB dropped and not free yet\nin memory  0 B of at most 4 MiB\n"))
   }
 
   @Test("cleared folders")

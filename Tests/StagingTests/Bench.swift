@@ -10,9 +10,9 @@ struct Bench {
   var seconds = 0.0
   var asked: [TileAction] = []
 
-  init(maxTiles: Int = 0, afterUpload: StagedVolume.AfterUpload = .keep, firstGeneration: UInt64 = 1) {
+  init(maxTiles: Int = 0, afterUpload: StagedVolume.AfterUpload = .keep, idleEvict: Duration = .zero, firstGeneration: UInt64 = 1) {
     tiles = Tiles(
-      rules: Tiles.Rules(maxTiles: maxTiles, closeGrace: .seconds(5), afterUpload: afterUpload),
+      rules: Tiles.Rules(maxTiles: maxTiles, closeGrace: .seconds(5), afterUpload: afterUpload, idleEvict: idleEvict),
       origins: Tiles.Origins(nextGeneration: firstGeneration))
   }
 
@@ -48,6 +48,20 @@ struct Bench {
     tiles.restore(entry, order: order, isLeaving: isLeaving)
   }
   mutating func begin(_ open: [HandleID: NodeID] = [:]) { asked = tiles.begin(open, at: time) }
+
+  mutating func pin(_ entry: TileEntry) { asked = tiles.pin(entry.seq) }
+  mutating func unpin(_ entry: TileEntry) { asked = tiles.unpin(entry.seq, at: time) }
+  mutating func warm(_ entry: TileEntry) { asked = tiles.warm(entry.seq) }
+  /// A standing store that was read to a place and closed, its grace over.
+  mutating func idle(_ fileID: String, _ handle: UInt64, size: Int64 = 100) throws -> (TileEntry, StoreGeneration) {
+    let entry = stage(fileID, size: size)
+    open(entry, handle)
+    let store = try made()
+    close(handle)
+    pass(5)
+    return (entry, store)
+  }
+  func bytes(_ entry: TileEntry) -> Tile.Bytes? { tiles.tiles[entry.seq]?.bytes }
 
   /// [tileRef, openRef], nil for an item that is gone.
   func refs(_ entry: TileEntry) -> [Int]? { tiles.tiles[entry.seq].map { [$0.tileRef, $0.openRef] } }

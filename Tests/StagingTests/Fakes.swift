@@ -138,6 +138,10 @@ final class FakeStore: TileStore {
   let origin: FakeOrigin
   var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)?
   var onFailure: (@Sendable (String?) -> Void)?
+  var onNoSpace: (@Sendable (_ needed: Int64, _ done: @escaping @Sendable @TransferLoop (Bool) -> Void) -> Void)?
+  /// What `onNoSpace` answered.
+  var room: [Bool] = []
+  private(set) var triedAgain = 0
   var isFilling: Bool?
   var distrusted: [ByteRange] = []
   var waiting: [(ByteRange, StoreReply)] = []
@@ -159,6 +163,17 @@ final class FakeStore: TileStore {
   func read(_ range: ByteRange, reply: @escaping StoreReply) {
     if isClosed { lateCalls += 1 }
     waiting.append((range, reply))
+  }
+  func tryAgain() { triedAgain += 1 }
+  /// Gets a full disk.
+  func runOut(_ needed: Int64) {
+    guard let onNoSpace else { return room.append(false) }
+    onNoSpace(needed) { self.room.append($0) }
+  }
+  /// All of `count` bytes are there.
+  func bring(_ count: Int64) {
+    present.withLock { $0 = count }
+    onBlocks?(0..<1, true)
   }
   func distrust(_ range: ByteRange) { distrusted.append(range) }
   func setFilling(_ isFilling: Bool) {
@@ -182,6 +197,10 @@ final class FakeStores: TileStoreMaker {
   struct State {
     var made: [FakeStore] = []
     var error: SparseStore.Failure?
+    /// Not nil: fails for want of room unless all sizes together are no more.
+    var room: Int64?
+    /// Of each call.
+    var beside: [Int64] = []
     var isHeld = false
     var held: [CheckedContinuation<Void, Never>] = []
   }
@@ -197,8 +216,9 @@ final class FakeStores: TileStoreMaker {
     for continuation in held { continuation.resume() }
   }
   @TransferLoop func make(
-    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start
+    name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start, beside: Int64
   ) async throws(SparseStore.Failure) -> any TileStore {
+    state.withLock { $0.beside.append(beside) }
     await withCheckedContinuation { continuation in
       let isHeld = state.withLock { state in
         if state.isHeld { state.held.append(continuation) }
@@ -208,9 +228,18 @@ final class FakeStores: TileStoreMaker {
     }
     if let error = state.withLock({ $0.error }) { throw error }
     guard let origin = origin as? FakeOrigin else { throw .failed(.io, "a strange origin") }
+    if let room = state.withLock({ $0.room }) {
+      let taken = made.reduce(beside) { $0 + ($1.isClosed ? 0 : $1.origin.size) }
+      let short = taken + origin.size - room
+      if short > 0 { throw .noRoom(short: short, "no room in /cache: \(origin.size) B needed") }
+    }
     let store = FakeStore(name: name, origin: origin, start: start, identity: identity)
     state.withLock { $0.made.append(store) }
     return store
+  }
+  @TransferLoop func figures() async throws(SparseStore.Failure) -> CacheFigures {
+    if let error = state.withLock({ $0.error }) { throw error }
+    return CacheFigures(folder: "/cache", space: CacheSpace(total: 1000, free: 500, limits: CacheLimits()), reserved: 7)
   }
 }
 

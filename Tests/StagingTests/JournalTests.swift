@@ -218,6 +218,26 @@ struct JournalTests {
     }
   }
 
+  @Test("a journal of schema 2 is taken over as it is, with nothing pinned")
+  func migrationOfPins() async throws {
+    try await World.run { world in
+      let item = try await world.stage("f1")
+      let open = try await world.stage("f2")
+      _ = try world.open(open, 1)
+      _ = try await world.volume.unstage(open.id)
+      let attributes = try world.look(item)
+      await world.volume.journal.close()
+      try world.sql("ALTER TABLE items DROP COLUMN pinned")
+      try world.sql("PRAGMA user_version = 2")
+      try await world.restart(Inheritance(handles: [HandleID(1): NodeID(19)]))
+      #expect(world.volume.items().map(\.state) == [.ready, .leaving] && world.volume.items().allSatisfy { !$0.pinned })
+      #expect(try world.look(item) == attributes)
+      _ = try await world.volume.setPinned(item.id, true)
+      try await world.restart(Inheritance(handles: [HandleID(1): NodeID(19)]))
+      #expect(world.volume.items().map(\.pinned) == [true, false])
+    }
+  }
+
   enum Damage: CaseIterable, Sendable {
     case noDatabase, tornPages, newerSchema, foreignTables, hostileName, hostileSize, hostileSeq, folder
 
@@ -234,7 +254,7 @@ struct JournalTests {
       switch self {
       case .noDatabase: try overwrite(path, at: 0, with: Array(repeating: 0x41, count: 4096))
       case .tornPages: try overwrite(path, at: 4096, with: Array(repeating: 0xff, count: 3 * 4096))
-      case .newerSchema: try sql(path, "PRAGMA user_version = 3")
+      case .newerSchema: try sql(path, "PRAGMA user_version = 4")
       case .foreignTables: try sql(path, "DROP TABLE origins")
       case .hostileName: try sql(path, "UPDATE items SET name = '../../etc/passwd'")
       case .hostileSize: try sql(path, "UPDATE items SET size = -5")

@@ -19,12 +19,30 @@ private struct Model {
     var wasUsed = false
     /// Bytes are there, made and not yet to be dropped.
     var hasBytes = false
+    var isMaking = false
+    /// What an earlier run left waits for its next open.
+    var hasLeft = false
+    var isPinned = false
+    /// Fetched ahead: to be complete, or complete until then.
+    var isWarming = false
+    var warmUntil: Double?
+    var lastUsed: Double?
+
+    var isWarm: Bool { isWarming || warmUntil != nil }
+    /// Open nowhere, nor within the grace, nor kept.
+    var isIdle: Bool { handles.isEmpty && closed == nil && !isPinned }
+    var mayDrop: Bool { hasBytes || (hasLeft && !isMaking) }
+
+    mutating func drop() {
+      (hasBytes, hasLeft, isWarming, warmUntil) = (false, false, false, nil)
+      if closed == nil { (read, furthest, wasUsed) = (0, 0, false) }
+    }
   }
 
   let rules: Tiles.Rules
   var grace: Double { rules.closeGrace.seconds }
   var items: [Item] = []
-  /// Sequence numbers of items with a tile, the oldest first.
+  /// Sequence numbers of items with a tile, the oldest first; pinned ones among them, which do not count.
   var shown: [UInt64] = []
 
   mutating func edit(_ seq: UInt64, _ body: (inout Item) -> Void) {
@@ -34,12 +52,39 @@ private struct Model {
   mutating func show(_ seq: UInt64) {
     shown.removeAll { $0 == seq }
     shown.append(seq)
-    if rules.maxTiles > 0, shown.count > rules.maxTiles { shown.removeFirst(shown.count - rules.maxTiles) }
+    trim()
+  }
+
+  func isPinned(_ seq: UInt64) -> Bool { items.first { $0.entry.seq == seq }?.isPinned == true }
+  var counted: [UInt64] { shown.filter { !isPinned($0) } }
+
+  mutating func trim() {
+    while rules.maxTiles > 0, counted.count > rules.maxTiles, let oldest = counted.first { shown.removeAll { $0 == oldest } }
+  }
+
+  mutating func pin(_ seq: UInt64) {
+    edit(seq) {
+      $0.isPinned = true
+      ($0.isWarming, $0.warmUntil) = (false, nil)
+    }
+    if !shown.contains(seq) { shown.append(seq) }
+  }
+
+  mutating func unpin(_ seq: UInt64, now: Double) {
+    edit(seq) {
+      $0.isPinned = false
+      $0.lastUsed = now
+    }
+    trim()
   }
 
   mutating func unstage(_ seq: UInt64) {
     shown.removeAll { $0 == seq }
-    edit(seq) { $0.isNamed = false }
+    edit(seq) {
+      $0.isNamed = false
+      $0.isPinned = false
+      ($0.isWarming, $0.warmUntil) = (false, nil)
+    }
   }
 
   /// What time and the last event bring about by themselves.
@@ -50,19 +95,27 @@ private struct Model {
       if !item.isNamed || (isOver && !shown.contains(item.entry.seq)) {
         items.removeAll { $0.entry.seq == item.entry.seq }
       } else if isOver, item.closed != nil {
-        edit(item.entry.seq) { $0.closed = nil }
-        if wasWhole, rules.afterUpload == .unstage {
+        edit(item.entry.seq) {
+          $0.closed = nil
+          if !item.isPinned, !item.hasBytes, !item.isMaking { ($0.read, $0.furthest, $0.wasUsed) = (0, 0, false) }
+        }
+        if item.isPinned {
+          continue
+        } else if wasWhole, rules.afterUpload == .unstage {
           shown.removeAll { $0 == item.entry.seq }
           items.removeAll { $0.entry.seq == item.entry.seq }
         } else if wasWhole, rules.afterUpload == .dropBytes, item.hasBytes {
-          edit(item.entry.seq) {
-            $0.hasBytes = false
-            $0.read = 0
-            $0.furthest = 0
-            $0.wasUsed = false
-          }
+          edit(item.entry.seq) { $0.drop() }
         }
       }
+    }
+    for item in items where item.isIdle && !item.isWarming {
+      if let until = item.warmUntil {
+        guard now >= until else { continue }
+        edit(item.entry.seq) { $0.warmUntil = nil }
+      }
+      guard rules.idleEvict > .zero, item.mayDrop, let lastUsed = item.lastUsed, now >= lastUsed + rules.idleEvict.seconds else { continue }
+      edit(item.entry.seq) { $0.drop() }
     }
   }
 }
@@ -83,7 +136,10 @@ private struct Walk {
   var usedNodes: Set<NodeID> = []
   var usedGenerations: Set<StoreGeneration> = []
   var listing: (cursor: UInt64, throughout: Set<UInt64>, seen: [UInt64])?
-  var journal: [UInt64: (entry: TileEntry, order: UInt64, isLeaving: Bool)] = [:]
+  var journal: [UInt64: (entry: TileEntry, order: UInt64, isLeaving: Bool, isPinned: Bool)] = [:]
+  var filling: [StoreGeneration: Bool] = [:]
+  /// What earlier runs left and nobody took or unlinked.
+  var left: [UInt64: Leftover] = [:]
   /// Above every generation drawn.
   var firstGeneration: UInt64 = 1
 
@@ -93,6 +149,8 @@ private struct Walk {
     rules.maxTiles = random.below(4)
     rules.closeGrace = [.zero, .seconds(5)][random.below(2)]
     rules.afterUpload = [.keep, .unstage, .dropBytes][random.below(3)]
+    rules.idleEvict = [.zero, .seconds(12)][random.below(2)]
+    rules.warmth = .seconds(9)
     tiles = Tiles(rules: rules)
     model = Model(rules: rules)
   }
@@ -100,7 +158,7 @@ private struct Walk {
   var time: Tiles.Time { Tiles.Time(now: Moment(nanoseconds: UInt64(now * 1e9)), wall: Int64(now * 1e9) - 7) }
 
   mutating func step() throws {
-    switch random.below(14) {
+    switch random.below(20) {
     case 0, 1: stage()
     case 2: if let item = pick() { unstage(item) }
     case 3, 4, 5: if let item = pick() { open(item, node: item.entry.file) }
@@ -111,6 +169,11 @@ private struct Walk {
       run(tiles.advance(to: time))
     case 11: world()
     case 12: if random.below(4) == 0 { die() } else { world() }
+    case 13: if let item = pick() { pin(item) }
+    case 14: if let item = pick() { warm(item) }
+    case 15: complete()
+    case 16, 17: if let item = pick() { makeRoom(for: item) }
+    case 18: clear()
     default: try listSome()
     }
     model.settle(now: now)
@@ -137,16 +200,22 @@ private struct Walk {
     if random.below(6) == 0 { return tiles.cancel(entry) }
     #expect(usedNodes.insert(entry.file).inserted && usedNodes.insert(entry.directory).inserted, "a node number was used again")
     let order = tiles.drawOrder()
-    journal[entry.seq] = (entry, order, false)
+    journal[entry.seq] = (entry, order, false, false)
     run(tiles.stage(entry, order: order, at: time))
     model.items.append(Model.Item(entry: entry))
     model.show(entry.seq)
   }
 
   mutating func unstage(_ item: Model.Item) {
-    journal[item.entry.seq]?.isLeaving = true
+    leave(item.entry.seq)
     run(tiles.unstage([item.entry.seq], at: time))
     model.unstage(item.entry.seq)
+  }
+
+  /// The row of an unstaged item, as the journal keeps it.
+  mutating func leave(_ seq: UInt64) {
+    journal[seq]?.isLeaving = true
+    journal[seq]?.isPinned = false
   }
 
   mutating func open(_ item: Model.Item, node: NodeID) {
@@ -156,6 +225,7 @@ private struct Walk {
     model.edit(item.entry.seq) {
       $0.handles.insert(handle)
       $0.closed = nil
+      ($0.isWarming, $0.warmUntil) = (false, nil)
     }
     run(tiles.open(node, handle: HandleID(handle)))
     if !item.isNamed || item.entry.size == 0 { #expect(!owed.contains(handle), "nothing to wait for") }
@@ -190,7 +260,7 @@ private struct Walk {
       $0.read += use.bytes
       $0.furthest = max($0.furthest, use.furthest)
       $0.wasUsed = true
-      if $0.handles.isEmpty { $0.closed = now }
+      if $0.handles.isEmpty { ($0.closed, $0.lastUsed) = (now, now) }
     }
     // Model first: a grace of nothing ends within the event.
     run(tiles.released(HandleID(handle), use: use, at: time))
@@ -198,14 +268,75 @@ private struct Walk {
     run(tiles.released(HandleID(handle), use: use, at: time))
   }
 
+  mutating func pin(_ item: Model.Item) {
+    guard item.isNamed else {
+      let actions = tiles.pin(item.entry.seq)
+      return #expect(actions.isEmpty)
+    }
+    let seq = item.entry.seq
+    journal[seq]?.isPinned = !item.isPinned
+    if item.isPinned {
+      model.unpin(seq, now: now)
+      run(tiles.unpin(seq, at: time))
+      // It may be the one too many.
+      run(tiles.advance(to: time))
+    } else {
+      model.pin(seq)
+      run(tiles.pin(seq))
+    }
+  }
+
+  mutating func warm(_ item: Model.Item) {
+    let isOf = item.isNamed && item.handles.isEmpty && !item.isPinned && item.entry.size > 0
+    if isOf { model.edit(item.entry.seq) { ($0.isWarming, $0.warmUntil) = (true, nil) } }
+    run(tiles.warm(item.entry.seq))
+  }
+
+  mutating func complete() {
+    guard let (generation, seq) = live.sorted(by: { $0.value < $1.value }).randomElement(using: &random) else { return }
+    tiles.storeComplete(generation, at: time)
+    model.edit(seq) { [now] in
+      if $0.isWarming { ($0.isWarming, $0.warmUntil, $0.lastUsed) = (false, now + 9, now) }
+    }
+  }
+
+  /// The disk is full for one item: another one's bytes go, and never any that somebody reads, closed just now or keeps.
+  mutating func makeRoom(for item: Model.Item) {
+    let candidates = tiles.inTheWay(of: item.entry.seq)
+    let expected = model.items.filter {
+      $0.entry.seq != item.entry.seq && $0.isIdle && $0.mayDrop && (!$0.isWarm || !item.handles.isEmpty)
+    }
+    #expect(candidates.sorted() == expected.map(\.entry.seq).sorted())
+    guard let first = candidates.first, let gone = expected.first(where: { $0.entry.seq == first }) else { return }
+    // What an earlier run left before what stands, that before what is warm; in each the one that was used longest ago.
+    func rank(_ item: Model.Item) -> Double { (item.isWarm ? 2e9 : item.hasLeft ? 0 : 1e9) + (item.lastUsed ?? 0) }
+    #expect(expected.allSatisfy { rank($0) >= rank(gone) })
+    model.edit(first) { $0.drop() }
+    run(tiles.dropBytes(first))
+  }
+
+  mutating func clear() {
+    for item in model.items where item.handles.isEmpty && !item.isPinned && item.mayDrop { model.edit(item.entry.seq) { $0.drop() } }
+    run(tiles.dropIdle())
+  }
+
   /// Something that was asked of the world is done.
   mutating func world() {
     if random.below(2) == 0, !making.isEmpty {
       let (entry, generation) = making.remove(at: random.below(making.count))
-      if random.below(5) == 0 { return run(tiles.storeFailed(generation, .noSpace)) }
-      live[generation] = entry.seq
-      model.edit(entry.seq) { $0.hasBytes = true }
-      run(tiles.storeMade(generation))
+      model.edit(entry.seq) { $0.isMaking = false }
+      if random.below(5) == 0 {
+        model.edit(entry.seq) { ($0.isWarming, $0.warmUntil) = (false, nil) }
+        run(tiles.storeFailed(generation, .noSpace))
+      } else {
+        live[generation] = entry.seq
+        // Its file is the store's now.
+        left[entry.seq] = nil
+        model.edit(entry.seq) { ($0.hasBytes, $0.hasLeft) = (true, false) }
+        run(tiles.storeMade(generation))
+      }
+      // Made for somebody who closed long ago.
+      run(tiles.advance(to: time))
     } else if !forgetting.isEmpty {
       run(tiles.pagesForgotten(forgetting.remove(at: random.below(forgetting.count))))
     }
@@ -218,7 +349,7 @@ private struct Walk {
     var next = Tiles(
       rules: tiles.rules, origins: Tiles.Origins(nextSeq: max(seq, usedSeqs), nextGeneration: firstGeneration))
     for (_, row) in journal.sorted(by: { $0.key < $1.key }) {
-      let isBack = next.restore(row.entry, order: row.order, isLeaving: row.isLeaving)
+      let isBack = next.restore(row.entry, order: row.order, isLeaving: row.isLeaving, isPinned: row.isPinned)
       #expect(isBack)
     }
     tiles = next
@@ -232,8 +363,10 @@ private struct Walk {
       model.edit(item.entry.seq) { [now] in
         $0.closed = $0.handles.isEmpty && !isShown ? now : nil
         ($0.read, $0.furthest, $0.wasUsed) = (0, 0, false)
+        ($0.isMaking, $0.hasLeft, $0.isWarming, $0.warmUntil, $0.lastUsed) = (false, false, false, nil, nil)
       }
     }
+    left = [:]
     run(tiles.begin(open, at: time))
     for (generation, seq) in live {
       guard let item = model.items.first(where: { $0.entry.seq == seq }) else { continue }
@@ -246,16 +379,26 @@ private struct Walk {
       }
       tiles.takeUp(seq, generation, at: time)
       let isLost = lost[generation] != nil
-      if item.handles.isEmpty { model.edit(seq) { [now] in $0.closed = now } }
+      model.edit(seq) { [now] in
+        $0.lastUsed = now
+        if $0.handles.isEmpty { $0.closed = now }
+      }
       if isLost {
         live[generation] = nil
         model.edit(seq) { $0.hasBytes = false }
         readingFrom = readingFrom.filter { $0.value != generation }
         run(tiles.storeFailed(generation, .noEntry))
+        let leftover = Leftover(file: BytesFile(item.entry, generation), bytes: 5)
+        if random.below(2) == 0, tiles.keep(leftover, of: seq, at: time) {
+          left[seq] = leftover
+          model.edit(seq) { $0.hasLeft = true }
+        }
       } else {
         run(tiles.storeMade(generation))
       }
     }
+    run(tiles.forgetDropped())
+    run(tiles.fillPinned())
     run(tiles.advance(to: time))
     // Their OPENs are in slots still.
     for handle in owed.sorted() {
@@ -274,6 +417,7 @@ private struct Walk {
         #expect(usedGenerations.insert(generation).inserted)
         #expect(live.values.allSatisfy { $0 != entry.seq }, "two stores of one item")
         making.append((entry, generation))
+        model.edit(entry.seq) { $0.isMaking = true }
       case .closeStore(let generation):
         #expect(live.removeValue(forKey: generation) != nil, "closed twice, or never made")
         #expect(!readingFrom.values.contains(generation), "bytes went while they were read")
@@ -284,9 +428,16 @@ private struct Walk {
           readingFrom[handle.rawValue] = generation
           #expect(live[generation] == tiles.handles[handle], "a store of another item")
         }
-      case .setFilling(let generation, _): #expect(live[generation] != nil)
+      case .setFilling(let generation, let isFilling):
+        #expect(live[generation] != nil)
+        filling[generation] = isFilling
+      case .fetchFirst(let generation, _): #expect(live[generation] != nil)
+      case .unlink(let leftover):
+        let found = left.first { $0.value == leftover }?.key
+        #expect(found != nil, "unlinked twice, or under a store")
+        found.map { left[$0] = nil }
       case .journal(.show(let seq, let order)): journal[seq]?.order = order
-      case .journal(.leave(let seq)): journal[seq]?.isLeaving = true
+      case .journal(.leave(let seq)): leave(seq)
       case .journal(.remove(let seq)):
         #expect(journal.removeValue(forKey: seq)?.isLeaving == true, "gone without having been on its way")
       case .invalidate, .journal, .gone: break
@@ -329,6 +480,12 @@ private struct Walk {
       #expect(tile.tileRef == (model.shown.contains(seq) ? 1 : 0))
       #expect(tile.openRef == item.handles.count)
       #expect(live.values.contains(seq) == item.hasBytes, "bytes of \(seq)")
+      #expect(tile.isPinned == item.isPinned && (tile.warmth == .fetching) == item.isWarming)
+      #expect((tile.warmth != nil) == item.isWarm && (tile.leftover != nil) == item.hasLeft && (left[seq] != nil) == item.hasLeft)
+      if case .standing(let generation) = tile.bytes {
+        let isWanted = !item.handles.isEmpty || item.closed != nil || item.isPinned || item.isWarming
+        #expect(filling[generation] == isWanted || item.warmUntil != nil, "filling of \(seq)")
+      }
       let path = try? tiles.lookup(FileName(item.entry.id), in: NodeID(2)).node
       if item.isNamed { #expect(path == item.entry.directory) } else { #expect(path != item.entry.directory) }
       #expect(try tiles.attributes(of: item.entry.file) == item.entry.fileAttributes)
@@ -339,7 +496,9 @@ private struct Walk {
     #expect(journal.values.filter { !$0.isLeaving }.map(\.entry.seq).sorted() == expected.filter(\.isNamed).map(\.entry.seq))
     #expect(tiles.names.seqs == expected.filter(\.isNamed).map(\.entry.seq))
     #expect(tiles.handles.count == expected.reduce(0) { $0 + $1.handles.count })
-    #expect(tiles.tilesShown == model.shown.count)
+    #expect(tiles.tilesShown == model.counted.count)
+    #expect(tiles.holding == Set(found.filter { live.values.contains($0.entry.seq) || $0.leftover != nil }.map(\.entry.seq)))
+    #expect(tiles.warming == Set(found.filter { $0.warmth != nil }.map(\.entry.seq)))
     if let deadline = tiles.nextDeadline { #expect(deadline > time.now) }
     let kept = listing?.throughout.intersection(expected.filter(\.isNamed).map(\.entry.seq))
     if let kept { listing?.throughout = kept }
@@ -364,6 +523,7 @@ private struct Walk {
     #expect(live.isEmpty && making.isEmpty && owed.isEmpty)
     #expect(tiles.tiles.isEmpty && tiles.pairs.isEmpty && tiles.handles.isEmpty && tiles.pending.isEmpty && tiles.graces.isEmpty)
     #expect(tiles.names.seqs.isEmpty && tiles.tilesShown == 0)
+    #expect(tiles.holding.isEmpty && tiles.warming.isEmpty && left.isEmpty)
   }
 }
 

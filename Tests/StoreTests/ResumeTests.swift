@@ -178,10 +178,10 @@ struct ResumeTests {
     try await die(after: [ByteRange(0, 1 << 20)])
     let before = sent
     let budget = quickBudget()
-    let (other, _) = budget.reserve(1 << 60)
+    let (other, _) = budget.reserve(1 << 60, beside: 0)
     await #expect(throws: SparseStore.Failure.self) { _ = try await open("second.bytes", .left("left.bytes"), budget) }
     #expect(scratch.size("left.bytes") == size && scratch.size("left.sums") != nil && scratch.size("second.bytes") == nil)
-    budget.set(other, device: nil, bytes: 0)
+    budget.release(other)
     let (store, log) = try await open("second.bytes", .left("left.bytes"), budget)
     await checkWhole(store, log, budget, "second.bytes")
     #expect(sent - before <= size - (1 << 20) + Self.block)

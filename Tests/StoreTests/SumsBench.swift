@@ -24,7 +24,7 @@ struct SumsBench {
   func cost() throws {
     let scratch = try ScratchFolder()
     let (length, blockSize): (Int64, Int64) = (1 << 30, 64 << 10)
-    let made = try scratch.folder.make("x.bytes", size: length, others: [])
+    let made = try scratch.folder.make("x.bytes", size: length, CacheClaims())
     defer {
       scratch.folder.remove("x.bytes")
       close(made.descriptor)

@@ -126,7 +126,7 @@ struct SumsTests {
   func file() throws {
     let scratch = try ScratchFolder()
     let length: Int64 = 10 * 4096 + 100
-    let made = try scratch.folder.make("x.bytes", size: length, others: [])
+    let made = try scratch.folder.make("x.bytes", size: length, CacheClaims())
     defer {
       scratch.folder.remove("x.bytes")
       close(made.descriptor)

@@ -1,0 +1,64 @@
+import Core
+
+/// Who waits for room on the disk, one at a time in order of asking: what is freed for one would else be freed again for the next.
+@DispatchLoop
+final class RoomQueue {
+  private struct Request {
+    var seq: UInt64
+    var short: Int64
+    /// `LeavingSpace.timesFreed` before the attempt that failed.
+    var since: Int
+    var done: @DispatchLoop (Bool) -> Void
+  }
+
+  private let space: LeavingSpace
+  /// Frees something for an item, and calls back when its space is free; false where there is nothing.
+  private let free: @DispatchLoop (_ seq: UInt64, _ short: Int64, _ then: @escaping @DispatchLoop () -> Void) -> Bool
+  private var waiting: [Request] = []
+  private var isFreeing = false
+  private var isStopped = false
+
+  init(
+    _ space: LeavingSpace, free: @escaping @DispatchLoop (_ seq: UInt64, _ short: Int64, _ then: @escaping @DispatchLoop () -> Void) -> Bool
+  ) {
+    self.space = space
+    self.free = free
+  }
+
+  /// - Parameters:
+  ///   - short: so many bytes are too few, where that is known; else 0.
+  ///   - since: `LeavingSpace.timesFreed` before the attempt that failed.
+  ///   - done: with true where another attempt may do, false where no room can be made.
+  func ask(for seq: UInt64, short: Int64, since: Int, done: @escaping @DispatchLoop (Bool) -> Void) {
+    guard !isStopped else { return done(false) }
+    waiting.append(Request(seq: seq, short: short, since: since, done: done))
+    next()
+  }
+
+  /// Nobody gets room any more.
+  func stop() {
+    isStopped = true
+    let left = waiting
+    waiting = []
+    for request in left { request.done(false) }
+  }
+
+  private func next() {
+    while !isFreeing, !waiting.isEmpty {
+      let request = waiting.removeFirst()
+      if space.timesFreed > request.since {
+        request.done(true)
+        continue
+      }
+      isFreeing = true
+      let isUnderWay = free(request.seq, request.short) { [self] in
+        isFreeing = false
+        request.done(true)
+        next()
+      }
+      guard !isUnderWay else { continue }
+      isFreeing = false
+      request.done(false)
+    }
+  }
+}
