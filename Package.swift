@@ -47,7 +47,7 @@ let package = Package(
         "gate.c",
         "handle.c", "hello.c", "init.c", "invalidate.c", "lease.c", "lease_file.c", "link.c", "listing.c", "log.c",
         "mount.c", "mountinfo.c", "ops.c", "options.c", "orders.c", "orphan.c", "region.c", "reply.c", "ring.c", "session.c", "standby.c",
-        "takeover.c", "trace.c",
+        "takeover.c", "trace.c", "window.c",
         "worker.c",
       ],
       publicHeadersPath: ".", cSettings: c),
@@ -87,6 +87,6 @@ let package = Package(
     tests("ControlAPITests", ["Support", "ControlAPI", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core", "CLinux"]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),
     tests("MediaHubSimTests", ["MediaHubSim", "Core"]),
-    tests("ShimTests", ["CShim", "CWire"]),
+    tests("ShimTests", ["CShim", "CWire", "CLinux"]),
   ]
 )

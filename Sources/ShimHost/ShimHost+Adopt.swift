@@ -43,7 +43,7 @@ extension ShimHost {
 
   private func inherit(_ socket: OwnedDescriptor, _ who: UInt64) async throws(ShimHostError) {
     guard let region, let rows else { throw .stopped }
-    let (table, standing, revoked) = LeaseTable.takeOver(region, roots: options.roots.count)
+    let (table, standing, windows, revoked) = LeaseTable.takeOver(region, roots: options.roots.count, window: options.windowRoot)
     leases = table
     fsmvp_kill_point("control.adopt.leases")
     // The link before the volume: what the volume does not want is revoked over it. The orders of the dead one that were not acknowledged are
@@ -64,7 +64,9 @@ extension ShimHost {
       if lease == nil { end(row.lease) }
       return lease
     }
-    await volume.inherit(Inheritance(handles: opened, leases: leases))
+    await volume.inherit(
+      Inheritance(
+        handles: opened, leases: leases, windows: windows.map { StandingWindow($0) }, windowGeneration: region.windowGeneration))
     fsmvp_kill_point("control.adopt.volume")
   }
 

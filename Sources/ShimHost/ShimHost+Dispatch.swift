@@ -46,10 +46,13 @@ extension ShimHost {
       case .read(let range):
         let handle = HandleID(request.handle)
         guard opened[handle] == node else { throw .badHandle }
-        volume.read(node, handle: handle, range: range, wasBad: request.wasBad) { result in
-          switch result {
-          case .success(let bytes): ring.complete(id, .bytes(bytes))
-          case .failure(let error): ring.complete(id, .failed(error))
+        volume.read(node, handle: handle, range: range, wasBad: request.wasBad) { answer in
+          switch answer {
+          case .bytes(let bytes, let lease):
+            return ring.complete(id, .bytes(bytes, from: lease?.rawValue ?? 0)) ? SlotDelivery(ring: ring, id: id) : nil
+          case .failed(let error):
+            ring.complete(id, .failed(error))
+            return nil
           }
         }
       }

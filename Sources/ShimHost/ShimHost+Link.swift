@@ -42,17 +42,30 @@ extension ShimHost: VolumeHost {
     return leases?.grant(node: node.rawValue, root: number, name: Array(name.utf8), length: length).map { GrantedLease(row: $0) }
   }
 
+  package func grantWindow(node: NodeID, length: Int64) -> (any WindowLease)? {
+    guard let root = options.windowRoot else { return nil }
+    return leases?.grantWindow(node: node.rawValue, root: root, length: length).map { GrantedWindow(row: $0) }
+  }
+
   package func revoke(_ lease: any Lease, done: @escaping @DispatchLoop () -> Void) {
-    guard let row = (lease as? any RowLease)?.row, end(row, done: done) else {
+    revoke((lease as? any RowLease)?.row, lease.id, done: done)
+  }
+
+  package func revoke(_ window: any WindowLease, done: @escaping @DispatchLoop () -> Void) {
+    revoke((window as? any RowWindow)?.row, window.id, done: done)
+  }
+
+  private func revoke(_ row: (any TableLease)?, _ id: LeaseID, done: @escaping @DispatchLoop () -> Void) {
+    guard let row, end(row, done: done) else {
       // Its first revocation answers for it.
-      Log.error("lease.revoked_twice", ["lease": lease.id.rawValue])
+      Log.error("lease.revoked_twice", ["lease": id.rawValue])
       return
     }
   }
 
   /// False where it was revoked before.
   @discardableResult
-  func end(_ row: RegionLease, done: @escaping @DispatchLoop () -> Void = {}) -> Bool {
+  func end(_ row: some TableLease, done: @escaping @DispatchLoop () -> Void = {}) -> Bool {
     guard let leases, leases.revoke(row) else { return false }
     say(.revoked(lease: row.id)) {
       leases.free(row)
@@ -60,6 +73,8 @@ extension ShimHost: VolumeHost {
     }
     return true
   }
+
+  package var windowUses: any WindowUses { RegionUses(region: region) }
 
   package func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
     publishStatistics()

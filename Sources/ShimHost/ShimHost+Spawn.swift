@@ -10,7 +10,7 @@ extension ShimHost {
     var arguments = ["--listen", "3"] + roots(from: 4) + common
     arguments += ["--workers", String(options.workers)]
     do throws(LoopError) {
-      process = try spawn(arguments, [listening.number] + options.roots)
+      process = try spawn(arguments, [listening.number] + options.allRoots)
     } catch {
       throw .notStarted(options.shimPath, error.description)
     }
@@ -25,7 +25,7 @@ extension ShimHost {
     for (index, name) in names.enumerated() { arguments += [name, String(3 + index)] }
     arguments += roots(from: 3 + names.count) + common + ["--shim-timeout", String(options.shimTimeout.milliseconds)]
     do throws(LoopError) {
-      let shim = try spawn(arguments, descriptors + options.roots)
+      let shim = try spawn(arguments, descriptors + options.allRoots)
       Log.info("shim.spawned", ["pid": shim.pid])
       supervise(.spawned(shim.who))
     } catch {
@@ -39,7 +39,7 @@ extension ShimHost {
       + ["--log-level", String(Log.level.shimNumber), "--orphan-timeout", String(options.orphanTimeout.milliseconds)]
   }
 
-  private func roots(from first: Int) -> [String] { options.roots.indices.flatMap { ["--root", String(first + $0)] } }
+  private func roots(from first: Int) -> [String] { options.allRoots.indices.flatMap { ["--root", String(first + $0)] } }
 
   private func spawn(_ arguments: [String], _ descriptors: [Int32]) throws(LoopError) -> ShimProcess {
     let shim = try ShimProcess(options.shimPath, arguments: arguments, descriptors: descriptors) { [weak self] in self?.shimEnded($0) }

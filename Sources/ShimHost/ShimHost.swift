@@ -26,6 +26,8 @@ package final class ShimHost {
     package var shimPath: String
     /// Folders of backing files, by the numbers leases use; they stay the caller's.
     package var roots: [Int32]
+    /// The mount's window (`WindowFile`), which is the root after these; it stays the caller's. Nil: the mount has none.
+    package var window: Int32?
     /// The shim's threads that read requests.
     package var workers = 2
     /// How long the shim may take to mount.
@@ -47,6 +49,11 @@ package final class ShimHost {
       self.roots = roots
       self.volumeID = max(volumeID, 1)
     }
+
+    /// All that leases name, by their numbers.
+    var allRoots: [Int32] { roots + (window.map { [$0] } ?? []) }
+    /// The window's number among them.
+    var windowRoot: UInt32? { window.map { _ in UInt32(roots.count) } }
   }
 
   enum Phase { case idle, starting, serving, failed, stopping, ended }

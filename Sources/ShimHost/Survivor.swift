@@ -76,6 +76,15 @@ package final class Survivor: Sendable {
     }
   }
 
+  /// A duplicate of the shims' descriptor for the window, so that the next control plane's is the same memory; nil where they have none.
+  package func windowRoot() -> Int32? {
+    held.withLock { held in
+      guard let root = held?.greeting.roots.first(where: { WindowFile.isOne($0.number) }) else { return nil }
+      let copy = clinux_dup_above(root.number, 3)
+      return copy >= 0 ? copy : nil
+    }
+  }
+
   private static func isSame(_ descriptor: Int32, _ path: String) -> Bool {
     var there = stat()
     var here = stat()
@@ -106,7 +115,7 @@ package final class Survivor: Sendable {
         ? "mountpoint"
         : mount.source != options.fsname
           ? "state_dir"
-          : !hasRoots(options.roots, greeting)
+          : !hasRoots(options.allRoots, greeting)
             ? "cache_dir or temp_dir"
             : region.isReadOnly != isReadOnly ? "read-only" : region.volume != 0 && region.volume != options.volumeID ? "api_base" : nil
       return changed.map { .failure(Disagreement(about: "the setting \($0) has changed")) } ?? .success(mount)

@@ -8,6 +8,8 @@ import Volume
 extension StagedVolume {
   /// Only the first call counts.
   package func inherit(_ inheritance: Inheritance) async {
+    // No store of ours reads through a window.
+    for window in inheritance.windows { host?.revoke(window) {} }
     guard !hasBegun else { return refuse(inheritance.leases) }
     await begin(with: inheritance)
     act(tiles.forgetDropped())

@@ -21,16 +21,15 @@ extension StagedVolume: Volume {
     act(tiles.open(node, handle: handle))
   }
 
-  package func read(
-    _ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void
-  ) {
-    guard !isStopping else { return reply(.failure(.io)) }
-    guard case .file(let seq)? = Place(node), let tile = tiles.tiles[seq] else { return reply(.failure(.stale)) }
+  package func read(_ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping ReadReply) {
+    let answer: @Sendable (Result<ByteRange, Errno>) -> Void = { _ = reply(ReadAnswer($0)) }
+    guard !isStopping else { return answer(.failure(.io)) }
+    guard case .file(let seq)? = Place(node), let tile = tiles.tiles[seq] else { return answer(.failure(.stale)) }
     let size = tile.entry.size
     let wanted = ByteRange(min(range.start, size), min(range.end, size))
-    guard !wanted.isEmpty else { return reply(.success(wanted)) }
-    guard case .standing(let generation) = tile.bytes else { return reply(.failure(.io)) }
-    stores.read(generation, wanted, wasBad: wasBad, reply: reply)
+    guard !wanted.isEmpty else { return answer(.success(wanted)) }
+    guard case .standing(let generation) = tile.bytes else { return answer(.failure(.io)) }
+    stores.read(generation, wanted, wasBad: wasBad, reply: answer)
   }
 
   package func released(_ node: NodeID, handle: HandleID, use: HandleUse) { act(tiles.released(handle, use: use, at: time)) }

@@ -33,12 +33,36 @@ package protocol Volume: AnyObject {
   /// A handle that was inherited may be asked for again, as its first OPEN was not answered: it counts once.
   func open(_ node: NodeID, handle: HandleID, reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void)
 
-  /// Answers once all of `range` (cut to the file's size) is in the file behind the lease, or cannot be.
+  /// Answers once all of `range` (cut to the file's size) can be read by a lease, or cannot be had.
   /// - Parameter wasBad: the bytes were vouched for before and could not be read back; they are to be fetched again.
-  func read(_ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void)
+  func read(_ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping ReadReply)
 
   /// The handle is closed. `use` is what went through it.
   func released(_ node: NodeID, handle: HandleID, use: HandleUse)
+}
+
+/// What a READ gets.
+package enum ReadAnswer: Equatable, Sendable {
+  /// These bytes are behind that lease, which is one of the same node; nil: the one that the handle was opened with.
+  case bytes(ByteRange, from: LeaseID?)
+  case failed(Errno)
+
+  /// Of a volume whose handles read by the lease that they were opened with.
+  package init(_ result: Result<ByteRange, Errno>) {
+    switch result {
+    case .success(let range): self = .bytes(range, from: nil)
+    case .failure(let error): self = .failed(error)
+    }
+  }
+}
+
+/// Returns nil where the caller has gone or the answer was an error: nobody reads by it.
+package typealias ReadReply = @Sendable (ReadAnswer) -> (any Delivery)?
+
+/// Bytes that an answer vouches for: as long as this is under way the shim may still read them.
+package protocol Delivery: Sendable {
+  /// From any thread. False is for good, but where the shim asks again for what it did not find; that is a new read, with a delivery of its own.
+  var isUnderWay: Bool { get }
 }
 
 package struct VolumeStatistics: Equatable, Sendable {
@@ -79,14 +103,43 @@ package protocol Lease: Sendable {
   func unmark(_ blocks: Range<Int>)
 }
 
+/// The right, given to the shim, to serve a file's blocks from places of the mount's window, memory of its own. Where a block's bytes are is said here;
+/// who writes them there is the volume. Both calls from any thread, and without effect once the lease has ended.
+package protocol WindowLease: Sendable {
+  var id: LeaseID { get }
+  /// Bytes of a block, and of a place; the last block of a file is cut to its length.
+  var blockSize: Int64 { get }
+  /// The block's bytes, as far as they have come, are in that place.
+  /// - Parameters:
+  ///   - generation: of this use of the place; rises with every use.
+  ///   - isWhole: all of the block is there, so that the shim serves it by itself. False: it reads only what an answer vouches for.
+  func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool)
+  /// Takes a block away; after this call its place may be overwritten. A block that a delivery under way needs is not to be taken.
+  func clear(_ block: Int)
+}
+
+/// When places of the window were last used.
+package protocol WindowUses: Sendable {
+  /// When the shim last served bytes from that place, in ns of the monotonic clock; 0: never. A hint. From any thread.
+  func lastUse(ofPlace place: Int) -> UInt64
+}
+
 /// What a dead control plane left in the region, checked for being possible; whether it is true only the volume knows.
 package struct Inheritance: Sendable {
   /// Open files, or files whose OPEN is under way.
   package var handles: [HandleID: NodeID]
   package var leases: [any InheritedLease]
-  package init(handles: [HandleID: NodeID] = [:], leases: [any InheritedLease] = []) {
+  /// With no block in any of them: what had been there is to be fetched again.
+  package var windows: [any InheritedWindow]
+  /// The highest generation of a use of a place so far; new ones go on above it, by `&+`.
+  package var windowGeneration: UInt32
+  package init(
+    handles: [HandleID: NodeID] = [:], leases: [any InheritedLease] = [], windows: [any InheritedWindow] = [], windowGeneration: UInt32 = 0
+  ) {
     self.handles = handles
     self.leases = leases
+    self.windows = windows
+    self.windowGeneration = windowGeneration
   }
 }
 
@@ -101,6 +154,12 @@ package protocol InheritedLease: Lease {
   var marked: [Range<Int>] { get }
 }
 
+/// A window lease that stands in the region.
+package protocol InheritedWindow: WindowLease {
+  var node: NodeID { get }
+  var length: Int64 { get }
+}
+
 /// What a volume asks of whoever mounts it.
 @DispatchLoop
 package protocol VolumeHost: AnyObject {
@@ -109,6 +168,15 @@ package protocol VolumeHost: AnyObject {
 
   /// Ends a lease. The file has been unlinked or is about to be; `done` comes once the shim has let go of it, and only then its space counts as free.
   func revoke(_ lease: any Lease, done: @escaping @DispatchLoop () -> Void)
+
+  /// A lease over the window for a file of that length, with no block in it; nil where the table is full or the mount has no window.
+  func grantWindow(node: NodeID, length: Int64) -> (any WindowLease)?
+
+  /// Ends a window lease. `done` comes once the shim reads by it no more, and only then its places may be another file's.
+  func revoke(_ window: any WindowLease, done: @escaping @DispatchLoop () -> Void)
+
+  /// Of the mount's window.
+  var windowUses: any WindowUses { get }
 
   /// Makes the kernel ask again for the attributes (and so, for a directory, the entries) of these nodes. Call after the change is visible to
   /// lookups. `done` comes once the kernel has forgotten, which a stopped or dying shim can put off without end.

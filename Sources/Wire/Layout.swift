@@ -29,6 +29,7 @@ enum HeaderField {
   static let killedAt = 2536
   static let outage = 2544
   static let answered = 2552
+  static let windowGeneration = 2752
 }
 
 enum SlotField {

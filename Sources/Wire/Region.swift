@@ -78,6 +78,13 @@ package final class Region: @unchecked Sendable {
   func handle(_ index: Int) -> SharedBytes { row(FSMVP_SECTION_HANDLES, index, of: FSMVP_HANDLES, stride: Int(FSMVP_HANDLE_SIZE)) }
   func lease(_ index: Int) -> SharedBytes { row(FSMVP_SECTION_LEASES, index, of: FSMVP_LEASES, stride: Int(FSMVP_LEASE_SIZE)) }
   func mapWord(_ index: Int) -> UnsafeMutablePointer<UInt64> { row(FSMVP_SECTION_MAPS, index, of: FSMVP_MAP_BYTES / 8, stride: 8).word(0) }
+  func place(_ index: Int) -> UnsafeMutablePointer<UInt64> { row(FSMVP_SECTION_PLACES, index, of: FSMVP_PLACES, stride: 8).word(0) }
+
+  /// When the shim last served bytes from that place of the window, in ns of CLOCK_MONOTONIC; 0: never. A hint, as the other side writes it.
+  package func lastUse(ofPlace place: Int) -> UInt64 { fsmvp_load_relaxed(self.place(place)) }
+
+  /// The highest generation of a use of a place so far. Uses of places go on above it (`&+`: a broken shim may have written any number).
+  package var windowGeneration: UInt32 { header.load32(HeaderField.windowGeneration) }
 
   func histogram(op: UInt32, segment: fsmvp_segment) -> SharedBytes {
     let segments = FSMVP_SEGMENT_COUNT.rawValue

@@ -109,8 +109,8 @@ package enum SlotAnswer: Equatable, Sendable {
   case attributes(WireAttributes)
   /// OPEN: the lease the handle may read from, 0 for none.
   case opened(lease: UInt64)
-  /// READ: these bytes are in the file behind the lease. A range that does not begin where the request does is a failure.
-  case bytes(ByteRange)
+  /// READ: these bytes are behind that lease (0: the handle's own). A range that does not begin where the request does is a failure.
+  case bytes(ByteRange, from: UInt64 = 0)
   /// READDIR: so many bytes of the payload row are a listing.
   case listing(Int)
 }

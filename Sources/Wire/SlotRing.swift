@@ -146,6 +146,11 @@ package final class SlotRing: @unchecked Sendable {
     return isDone
   }
 
+  /// Whether the shim may still read the bytes that the slot's answer vouched for. From any thread.
+  package func isUnderWay(_ id: SlotID) -> Bool {
+    fsmvp_load_acquire(region.slotWord(id.index)) == fsmvp_pack(FSMVP_DONE.rawValue, id.generation)
+  }
+
   private func write(_ answer: SlotAnswer, of take: Take, to row: SharedBytes) {
     var error: Int32 = 0
     var length: UInt32 = 0
@@ -155,8 +160,9 @@ package final class SlotRing: @unchecked Sendable {
     case .failed(let errno): error = errno.code > 0 && errno.code < 512 ? -errno.code : -Errno.io.code
     case .attributes(let attributes): attributes.write(to: row, at: SlotField.attributes)
     case .opened(let id): lease = id
-    case .bytes(let range) where range.start <= take.range.start:
+    case .bytes(let range, let from) where range.start <= take.range.start:
       length = UInt32(max(0, min(range.end, take.range.end) - take.range.start))
+      lease = from
     case .bytes: error = -Errno.io.code
     case .listing(let count): length = UInt32(min(max(0, count), Int(FSMVP_PAYLOAD_SIZE)))
     }

@@ -67,6 +67,7 @@ final class ControlPlane {
       var mountOptions = ShimHost.Options(
         mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Image.shimPath,
         roots: [folders.bytesDescriptor], volumeID: StableHash(folders.state).value)
+      mountOptions.window = folders.windowDescriptor
       mountOptions.workers = settings.workers
       mountOptions.standby = settings.keepsStandby
       mountOptions.shimTimeout = settings.shimTimeout

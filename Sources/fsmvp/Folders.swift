@@ -2,6 +2,7 @@ import CLinux
 import Core
 import Glibc
 import ShimHost
+import Wire
 
 /// The folders of one instance, made, checked and held: one control plane per runtime folder, by a lock that goes with the process.
 struct Folders {
@@ -16,6 +17,8 @@ struct Folders {
   let lock: Int32
   /// Of `bytes`; handed to the shim as a cache root. Its flock says that the files have an owner; control plane and shims share it.
   let bytesDescriptor: Int32
+  /// Of the mount's window, memory that control plane and shims share; handed to the shim as the root after that one.
+  let windowDescriptor: Int32
   /// The shims of a control plane that died here, which hold those files.
   let survivor: Survivor?
 
@@ -50,9 +53,19 @@ struct Folders {
       throw StartError(
         "the files in \(bytes) belong to a process that still runs; end it, or set state_dir (FSMVP_STATE_DIR) to a folder of its own")
     }
+    windowDescriptor = try Self.window(survivor)
   }
 
   // MARK: Steps
+
+  /// That of the shims that serve, or a new one.
+  private static func window(_ survivor: Survivor?) throws(StartError) -> Int32 {
+    if let window = survivor?.windowRoot() { return window }
+    switch WindowFile.make() {
+    case .success(let window): return window
+    case .failure(let error): throw StartError("the memory that files stream through cannot be made: \(error)")
+    }
+  }
 
   /// A cache that is read through FUSE may wait for ourselves.
   private static func refuseFuse(_ path: String, _ setting: String) throws(StartError) {

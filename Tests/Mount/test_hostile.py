@@ -31,7 +31,7 @@ def connect(path):
 def test_a_torn_hello_and_garbage_on_the_shims_socket(stand):
     """Refused or dropped; serving and the link of the real control plane go on."""
     with stand.users("direct", "names") as some:
-        for message in (b"", b"x", b"sfstream", b"sfstream" + bytes(8), os.urandom(512), b"sfstream" + bytes(504), b"sfstream\2\0\0\0" + bytes(500)):
+        for message in (b"", b"x", b"sfstream", b"sfstream" + bytes(8), os.urandom(512), b"sfstream" + bytes(504), b"sfstream\3\0\0\0" + bytes(500)):
             client = connect(stand.run.runtime / "shim.sock")
             try:
                 client.sendall(message)
@@ -71,7 +71,7 @@ def test_another_users_process_gets_nothing(stand):
         os.chmod(path, 0o777)
         program = (
             "import os,socket,sys; os.setgid(65534); os.setuid(65534); s=socket.socket(socket.AF_UNIX); s.settimeout(3); s.connect(sys.argv[1])\n"
-            "try:\n  s.sendall(b'GET /api/v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' if 'shim' not in sys.argv[1] else b'sfstream\\2\\0\\0\\0'+bytes(500))\n"
+            "try:\n  s.sendall(b'GET /api/v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' if 'shim' not in sys.argv[1] else b'sfstream\\3\\0\\0\\0'+bytes(500))\n"
             "  got=s.recv(4096)\nexcept OSError: got=b''\nsys.stdout.write(str(b'\"pid\"' in got or len(got)==512))"
         )
         done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=20)

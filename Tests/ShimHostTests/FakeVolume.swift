@@ -1,6 +1,8 @@
 import Core
 import Glibc
+import Synchronization
 import Volume
+import Wire
 
 /// Files of known bytes in one directory, each backed by a file under the first root. Reads are answered at once, or kept while `isStalled`.
 @DispatchLoop
@@ -30,6 +32,13 @@ final class FakeVolume: Volume {
   private(set) var reads = 0
   private(set) var badReads = 0
 
+  /// Where set, reads are answered from its places.
+  var window: FakeWindow?
+  /// Handles are opened with leases over files all the same, so that each answer has to name the window's.
+  var opensFiles = false
+  private(set) var windows: [NodeID: any WindowLease] = [:]
+  nonisolated let deliveries = Mutex<[any Delivery]>([])
+
   nonisolated init(folder: String) { self.folder = folder }
 
   var isReadOnly: Bool { true }
@@ -39,6 +48,7 @@ final class FakeVolume: Volume {
   func attach(to host: any VolumeHost) { self.host = host }
   /// What a dead control plane left.
   private(set) var inherited: [any InheritedLease] = []
+  private(set) var windowGeneration: UInt32 = 0
   var refusesLeases = false
   /// Inherited, so each may be asked for once more.
   private var unanswered: Set<HandleID> = []
@@ -48,6 +58,8 @@ final class FakeVolume: Volume {
     opens += inheritance.handles.count
     open = Set(inheritance.handles.keys)
     unanswered = open
+    windowGeneration = inheritance.windowGeneration
+    for window in inheritance.windows { windows[window.node] = window }
     for lease in inheritance.leases {
       if refusesLeases { host?.revoke(lease) {} } else { leases[lease.node] = lease }
     }
@@ -124,25 +136,45 @@ final class FakeVolume: Volume {
       reply(.success(nil))
       return
     }
+    if window != nil {
+      windows[node] = windows[node] ?? host?.grantWindow(node: node, length: Int64(file.bytes.count))
+      guard let lease = windows[node] else { return reply(.failure(.noSpace)) }
+      if !opensFiles { return reply(.success(lease.id)) }
+    }
     let lease = leases[node] ?? host?.grantLease(node: node, root: 0, name: String(node.rawValue), length: Int64(file.bytes.count))
     leases[node] = lease
     if let lease { reply(.success(lease.id)) } else { reply(.failure(.noSpace)) }
   }
 
-  func read(
-    _ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping @Sendable (Result<ByteRange, Errno>) -> Void
-  ) {
+  func read(_ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping ReadReply) {
     reads += 1
     if wasBad { badReads += 1 }
-    guard let file = files.first(where: { $0.node == node }), let lease = leases[node] else {
-      reply(.failure(.stale))
+    guard let file = files.first(where: { $0.node == node }) else {
+      _ = reply(.failed(.stale))
       return
     }
     let size = Int64(file.bytes.count)
     let cut = ByteRange(min(range.start, size), min(range.end, size))
-    let answer: @Sendable () -> Void = {
-      if !cut.isEmpty { lease.mark(Int(cut.start / lease.blockSize)..<Int((cut.end - 1) / lease.blockSize) + 1) }
-      reply(.success(cut))
+    func blocks(_ blockSize: Int64) -> Range<Int> {
+      cut.isEmpty ? 0..<0 : Int(cut.start / blockSize)..<Int((cut.end - 1) / blockSize) + 1
+    }
+    let answer: @Sendable () -> Void
+    if let window, let lease = windows[node] {
+      let (blocks, from) = (blocks(lease.blockSize), opensFiles ? lease.id : nil)
+      answer = {
+        for block in blocks { window.fill(block, of: lease, file.bytes) }
+        guard let delivery = reply(.bytes(cut, from: from)) else { return }
+        self.deliveries.withLock { $0.append(delivery) }
+      }
+    } else if let lease = leases[node] {
+      let blocks = blocks(lease.blockSize)
+      answer = {
+        lease.mark(blocks)
+        _ = reply(.bytes(cut, from: nil))
+      }
+    } else {
+      _ = reply(.failed(.stale))
+      return
     }
     if isStalled {
       stalled.append(answer)
@@ -155,6 +187,49 @@ final class FakeVolume: Volume {
   func released(_ node: NodeID, handle: HandleID, use: HandleUse) {
     if open.remove(handle) == nil { miscounts += 1 }
     releases.append(use)
+  }
+}
+
+/// A window whose places are given to blocks as they are read, one after the other, and never twice.
+final class FakeWindow: Sendable {
+  private struct State {
+    var places: [LeaseID: [Int: Int]] = [:]
+    var next = 0
+    var generation: UInt32
+  }
+  let descriptor: OwnedDescriptor
+  private let state: Mutex<State>
+
+  init(_ descriptor: OwnedDescriptor, above generation: UInt32 = 0, first: Int = 0) {
+    self.descriptor = descriptor
+    state = Mutex(State(next: first, generation: generation))
+  }
+
+  /// Where the block is; nil where it is not.
+  func place(of block: Int, _ lease: any WindowLease) -> Int? { state.withLock { $0.places[lease.id]?[block] } }
+
+  func fill(_ block: Int, of lease: any WindowLease, _ bytes: [UInt8]) {
+    state.withLock { state in
+      guard state.places[lease.id]?[block] == nil else { return }
+      let place = state.next
+      state.next += 1
+      state.generation &+= 1
+      state.places[lease.id, default: [:]][block] = place
+      let size = Int(lease.blockSize)
+      let part = Array(bytes[block * size..<min((block + 1) * size, bytes.count)])
+      _ = pwrite(descriptor.number, part, part.count, off_t(place * size))
+      lease.put(block, place: place, generation: state.generation, isWhole: true)
+    }
+  }
+
+  /// Takes the block away, and overwrites its place.
+  func clear(_ block: Int, of lease: any WindowLease) {
+    state.withLock { state in
+      lease.clear(block)
+      guard let place = state.places[lease.id]?.removeValue(forKey: block) else { return }
+      let size = Int(lease.blockSize)
+      _ = pwrite(descriptor.number, [UInt8](repeating: 0xee, count: size), size, off_t(place * size))
+    }
   }
 }
 

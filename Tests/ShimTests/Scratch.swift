@@ -38,6 +38,18 @@ func inThreads(_ count: Int, _ body: @Sendable (Int) -> Void) {
   DispatchQueue.concurrentPerform(iterations: count, execute: body)
 }
 
+/// In threads of their own, where one waits for what another does.
+func inOwnThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+  let ended = DispatchSemaphore(value: 0)
+  for number in 0..<count {
+    Thread.detachNewThread {
+      body(number)
+      ended.signal()
+    }
+  }
+  for _ in 0..<count { ended.wait() }
+}
+
 /// A number that threads share, by the contract's own verbs.
 final class Shared: @unchecked Sendable {
   let words: UnsafeMutablePointer<UInt64>

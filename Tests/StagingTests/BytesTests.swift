@@ -52,7 +52,7 @@ struct BytesTests {
       let node = try world.look(item).node
       let answers = Answers<ByteRange>()
       @DispatchLoop func read(_ range: ByteRange, wasBad: Bool = false) {
-        world.volume.read(node, handle: HandleID(1), range: range, wasBad: wasBad, reply: answers.reply)
+        world.volume.read(node, handle: HandleID(1), range: range, wasBad: wasBad, reply: answers.readReply)
       }
       read(ByteRange(0, 10))
       #expect(answers.list == [.failure(.io)], "nobody has it open")
@@ -68,7 +68,7 @@ struct BytesTests {
       #expect(await store.look { $0.distrusted } == [ByteRange(0, 4096)])
       await store.look { $0.answerReads() }
       #expect(answers.list.dropFirst(2) == [.success(ByteRange(1 << 19, 1 << 20)), .success(ByteRange(0, 4096))])
-      world.volume.read(NodeID(99), handle: HandleID(1), range: ByteRange(0, 1), wasBad: false, reply: answers.reply)
+      world.volume.read(NodeID(99), handle: HandleID(1), range: ByteRange(0, 1), wasBad: false, reply: answers.readReply)
       #expect(answers.list.last == .failure(.stale))
     }
   }
@@ -80,7 +80,7 @@ struct BytesTests {
       let item = try await world.stage("empty")
       #expect(try world.open(item, 1).list == [.success(nil)])
       let answers = Answers<ByteRange>()
-      world.volume.read(try world.look(item).node, handle: HandleID(1), range: ByteRange(0, 100), wasBad: false, reply: answers.reply)
+      world.volume.read(try world.look(item).node, handle: HandleID(1), range: ByteRange(0, 100), wasBad: false, reply: answers.readReply)
       #expect(answers.list == [.success(ByteRange(0, 0))])
       #expect(world.host.leases.isEmpty && world.stores.made.isEmpty)
     }
@@ -180,7 +180,7 @@ struct BytesTests {
       #expect(world.volume.items().map(\.state) == [.leaving, .ready])
 
       let answers = Answers<ByteRange>()
-      world.volume.read(node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: answers.reply)
+      world.volume.read(node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: answers.readReply)
       await settle()
       await store.look { $0.answerReads() }
       #expect(answers.list == [.success(ByteRange(0, 10))])
@@ -268,7 +268,7 @@ struct BytesTests {
       _ = try world.open(items[0], 1)
       await settle()
       let reads = Answers<ByteRange>()
-      world.volume.read(try world.look(items[0]).node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: reads.reply)
+      world.volume.read(try world.look(items[0]).node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: reads.readReply)
       world.stores.hold()
       let open = try world.open(items[1], 2)
       await settle()
@@ -276,7 +276,7 @@ struct BytesTests {
       await settle()
       #expect(reads.list == [.failure(.io)] && open.list == [.failure(.io)])
       #expect(try world.open(items[0], 3).list == [.failure(.io)])
-      world.volume.read(try world.look(items[0]).node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: reads.reply)
+      world.volume.read(try world.look(items[0]).node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: reads.readReply)
       #expect(reads.list.last == .failure(.io))
       let volume = world.volume
       await expectError({ try await volume.stage("f1", recipient: "alice") }) { if case .failed = $0 { true } else { false } }

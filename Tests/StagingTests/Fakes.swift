@@ -304,6 +304,12 @@ final class FakeHost: VolumeHost {
     revoked.append(lease.id)
     acknowledge(done)
   }
+  func grantWindow(node: NodeID, length: Int64) -> (any WindowLease)? { nil }
+  func revoke(_ window: any WindowLease, done: @escaping @DispatchLoop () -> Void) {
+    revoked.append(window.id)
+    acknowledge(done)
+  }
+  var windowUses: any WindowUses { NeverUsed() }
   func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
     invalidated.append(nodes)
     onInvalidate?(nodes)
@@ -321,9 +327,25 @@ final class FakeHost: VolumeHost {
   }
 }
 
+private struct NeverUsed: WindowUses { func lastUse(ofPlace place: Int) -> UInt64 { 0 } }
+
 /// Answers to `open` or `read`, in the order in which they came.
 final class Answers<Value: Sendable>: Sendable {
   private let all = Mutex<[Result<Value, Errno>]>([])
   var list: [Result<Value, Errno>] { all.withLock { $0 } }
   var reply: @Sendable (Result<Value, Errno>) -> Void { { result in self.all.withLock { $0.append(result) } } }
+}
+
+extension Answers where Value == ByteRange {
+  /// For reads that are answered from the handle's own lease.
+  var readReply: ReadReply {
+    { answer in
+      switch answer {
+      case .bytes(let range, from: nil): self.reply(.success(range))
+      case .bytes(_, from: .some): self.reply(.failure(.invalid))
+      case .failed(let error): self.reply(.failure(error))
+      }
+      return nil
+    }
+  }
 }

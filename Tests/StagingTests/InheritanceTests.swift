@@ -31,7 +31,7 @@ struct InheritanceTests {
       #expect(lease.marks.withLock { $0 } == ["+3..<5"])
 
       let answers = Answers<ByteRange>()
-      world.volume.read(node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: answers.reply)
+      world.volume.read(node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: answers.readReply)
       await settle()
       await store.look { $0.answerReads() }
       #expect(answers.list == [.success(ByteRange(0, 10))])
@@ -136,7 +136,7 @@ struct InheritanceTests {
       #expect(!world.volume.isBusy && world.row(item)?.openRef == 0)
       let answers = Answers<ByteRange>()
       for node in strange.values {
-        world.volume.read(node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: answers.reply)
+        world.volume.read(node, handle: HandleID(1), range: ByteRange(0, 10), wasBad: false, reply: answers.readReply)
       }
       #expect(answers.list == Array(repeating: .failure(.stale), count: 6))
       for handle in strange.keys { world.close(handle.rawValue) }

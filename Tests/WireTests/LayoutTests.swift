@@ -37,6 +37,7 @@ import Testing
     #expect(Header.offset(of: \.killed_at) == HeaderField.killedAt)
     #expect(Header.offset(of: \.outage) == HeaderField.outage)
     #expect(Header.offset(of: \.answered) == HeaderField.answered)
+    #expect(Header.offset(of: \.window_generation) == HeaderField.windowGeneration)
     typealias Slot = MemoryLayout<fsmvp_slot>
     #expect(Slot.offset(of: \.op) == SlotField.op)
     #expect(Slot.offset(of: \.flags) == SlotField.flags)
@@ -193,13 +194,38 @@ import Testing
     #expect(test.header.pointee.leases_high == 2)
   }
 
+  @Test("a granted window and its words are these bytes")
+  func window() throws {
+    let test = try TestRegion()
+    let window = try #require(LeaseTable(region: test.region).grantWindow(node: 0x2a, root: 1, length: 2 * 262_144 + 1))
+    let row = Array(UnsafeRawBufferPointer(start: test.leases, count: 128))
+    #expect(
+      Array(row[0..<48]) == [
+        0x02, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00,  // generation 2, root 1
+        0x2a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  // node
+        0x01, 0x00, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00,  // length
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  // map at its first word
+        0x03, 0x00, 0x00, 0x00, 0x12, 0x00, 0x00, 0x00,  // 3 words for 3 blocks, of 256 KiB
+        0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  // window, no name
+      ])
+    #expect(row[48...].allSatisfy { $0 == 0 })
+    window.put(block: 0, place: 0x0102, generation: 0x0a0b_0c0d, isWhole: true)
+    window.put(block: 1, place: 0x3fff, generation: 1, isWhole: false)
+    #expect(
+      Array(UnsafeRawBufferPointer(start: test.maps, count: 24)) == [
+        0x03, 0x01, 0x00, 0x80, 0x0d, 0x0c, 0x0b, 0x0a,  // place + 1, whole, generation
+        0x00, 0x40, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+      ])
+  }
+
   @Test("a region's header begins with these bytes, and its directory is this")
   func header() throws {
     let test = try TestRegion()
     let bytes = Array(UnsafeRawBufferPointer(start: test.base, count: 4096))
-    #expect(Array(bytes[0..<16]) == Array("sfstream".utf8) + [2, 0, 0, 0, 0, 0x10, 0, 0])
+    #expect(Array(bytes[0..<16]) == Array("sfstream".utf8) + [3, 0, 0, 0, 0, 0x10, 0, 0])
     #expect(
-      Array(bytes[224..<352]) == [
+      Array(bytes[224..<368]) == [
         0x00, 0x10, 0x00, 0x00, 0, 0, 0, 0, 0x10, 0x00, 0x00, 0x00, 0x00, 0x20, 0x00, 0x00,  // 16 receive buffers of 8 KiB
         0x00, 0x10, 0x02, 0x00, 0, 0, 0, 0, 0x00, 0x10, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00,  // 4,096 words
         0x00, 0x90, 0x02, 0x00, 0, 0, 0, 0, 0x00, 0x10, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00,  // 4,096 slots of 512
@@ -208,6 +234,7 @@ import Testing
         0x00, 0x90, 0xa2, 0x01, 0, 0, 0, 0, 0x00, 0x40, 0x00, 0x00, 0x80, 0x00, 0x00, 0x00,  // 16,384 leases of 128
         0x00, 0x90, 0xc2, 0x01, 0, 0, 0, 0, 0x00, 0x00, 0x80, 0x00, 0x08, 0x00, 0x00, 0x00,  // 64 MiB of map words
         0x00, 0x90, 0xc2, 0x05, 0, 0, 0, 0, 0x80, 0x00, 0x00, 0x00, 0x40, 0x08, 0x00, 0x00,  // 128 histograms
+        0x00, 0xb0, 0xc6, 0x05, 0, 0, 0, 0, 0x00, 0x40, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00,  // 16,384 places
       ])
   }
 

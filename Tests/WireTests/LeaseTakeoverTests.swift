@@ -17,7 +17,7 @@ import Testing
     first.mark(3..<5)
     first.mark(60..<70)
     first.mark(199..<200)
-    let (table, standing, revoked) = LeaseTable.takeOver(test.region, roots: 2)
+    let (table, standing, _, revoked) = LeaseTable.takeOver(test.region, roots: 2)
     #expect(revoked == [] && table.count == 2)
     #expect(standing.map(\.node) == [11, 12] && standing.map(\.root) == [0, 1] && standing.map(\.length) == [200 * 65536, 0])
     #expect(standing.map(\.name) == [name("a"), name("b.bytes")])
@@ -41,7 +41,7 @@ import Testing
     let first = try #require(old.grant(node: 1, root: 0, name: name("a"), length: 200 * 65536))
     let second = try #require(old.grant(node: 2, root: 0, name: name("b"), length: 1))
     old.revoke(first)
-    let (table, standing, revoked) = LeaseTable.takeOver(test.region, roots: 1, rows: 4, mapWords: 8)
+    let (table, standing, _, revoked) = LeaseTable.takeOver(test.region, roots: 1, rows: 4, mapWords: 8)
     #expect(standing.map(\.lease.id) == [second.id] && revoked == [first.id])
     let third = try #require(table.grant(node: 3, root: 0, name: name("c"), length: 1))
     #expect(third.index == 2 && third.firstWord == 5)
@@ -58,7 +58,7 @@ import Testing
     let lease = try #require(old.grant(node: 1, root: 0, name: name("a"), length: 1))
     // 1: it died while it wrote the row for the first time; 2: right after it was valid.
     fsmvp_store_release32(&test.leases[0].generation, generation)
-    let (table, standing, revoked) = LeaseTable.takeOver(test.region, roots: 1)
+    let (table, standing, _, revoked) = LeaseTable.takeOver(test.region, roots: 1)
     #expect(standing.count == Int(generation) - 1 && revoked == [])
     let next = try #require(table.grant(node: 2, root: 0, name: name("b"), length: 1))
     #expect(next.id != lease.id || generation == 1)
@@ -71,7 +71,7 @@ import Testing
       { $0.root = 1 }, { $0.node = 0 }, { $0.length = .max }, { $0.length = 65 * 65536 }, { $0.map_offset = 4 },
       { $0.map_offset = 1 << 40 },
       { $0.map_words = 0 }, { $0.map_words = .max }, { $0.block_shift = 3 }, { $0.name_length = 0 }, { $0.name_length = 64 },
-      { $0.name.0 = 0x2e }, { $0.name.1 = 0x2f },
+      { $0.name.0 = 0x2e }, { $0.name.1 = 0x2f }, { $0.flags = 1 }, { $0.flags = 2 },
     ] as [@Sendable (inout fsmvp_lease) -> Void])
   func hostile(edit: @Sendable (inout fsmvp_lease) -> Void) throws {
     let test = try TestRegion()
@@ -79,7 +79,7 @@ import Testing
     let good = try #require(old.grant(node: 1, root: 0, name: name("good"), length: 1))
     let bad = try #require(old.grant(node: 2, root: 0, name: name("bad"), length: 1))
     edit(&test.leases[1])
-    let (_, standing, revoked) = LeaseTable.takeOver(test.region, roots: 1)
+    let (_, standing, _, revoked) = LeaseTable.takeOver(test.region, roots: 1)
     #expect(standing.map(\.lease.id) == [good.id] && revoked == [bad.id])
     #expect(test.leases[1].generation == 3)
   }
@@ -91,7 +91,7 @@ import Testing
     let first = try #require(old.grant(node: 1, root: 0, name: name("a"), length: 1))
     let second = try #require(old.grant(node: 2, root: 0, name: name("b"), length: 1))
     test.leases[1].map_offset = 0
-    let (table, standing, revoked) = LeaseTable.takeOver(test.region, roots: 1)
+    let (table, standing, _, revoked) = LeaseTable.takeOver(test.region, roots: 1)
     #expect(standing.map(\.lease.id) == [first.id] && revoked == [second.id])
     table.freeUnacknowledged()
     #expect(try #require(table.grant(node: 3, root: 0, name: name("c"), length: 1)).firstWord == 1)
@@ -101,7 +101,7 @@ import Testing
   func highWater() throws {
     let test = try TestRegion()
     fsmvp_store_release32(&test.header.pointee.leases_high, .max)
-    let (table, standing, revoked) = LeaseTable.takeOver(test.region, roots: 1)
+    let (table, standing, _, revoked) = LeaseTable.takeOver(test.region, roots: 1)
     #expect(standing.isEmpty && revoked.isEmpty && table.grant(node: 1, root: 0, name: name("a"), length: 1) != nil)
   }
 }

@@ -53,6 +53,7 @@ final class TestRegion: @unchecked Sendable {
   var handles: UnsafeMutablePointer<fsmvp_handle> { section(FSMVP_SECTION_HANDLES).assumingMemoryBound(to: fsmvp_handle.self) }
   var leases: UnsafeMutablePointer<fsmvp_lease> { section(FSMVP_SECTION_LEASES).assumingMemoryBound(to: fsmvp_lease.self) }
   var maps: UnsafeMutablePointer<UInt64> { section(FSMVP_SECTION_MAPS).assumingMemoryBound(to: UInt64.self) }
+  var places: UnsafeMutablePointer<UInt64> { section(FSMVP_SECTION_PLACES).assumingMemoryBound(to: UInt64.self) }
   func payload(_ index: Int) -> UnsafeMutableRawPointer { section(FSMVP_SECTION_PAYLOAD) + index * 4096 }
 
   func ring() -> SlotRing { SlotRing(region: region, shimBell: shimBell) }
@@ -89,6 +90,13 @@ final class TestRegion: @unchecked Sendable {
       $0.arg1 = size
     }
   }
+}
+
+/// What tests look at of a row.
+extension TableLease {
+  var index: Int { row.index }
+  var generation: UInt32 { row.generation }
+  var firstWord: Int { row.words.lowerBound }
 }
 
 /// Everything a walk hands out now.

@@ -80,7 +80,7 @@ static void run(struct shim *shim, uint32_t thread, uint32_t index)
 	if (got == (ssize_t)size || (got >= 0 && !done))
 		reply_read(shim, row, state, request, buffer->bytes, (size_t)got);
 	else if (done)
-		reply_bad(shim, row, request);
+		reply_bad(shim, row, request, got);
 	else
 		forward_row(shim, row, request);
 	buffer_leave(buffer);

@@ -4,17 +4,26 @@
  * thread come without waiting for a disk; disk threads with LEASE_MAY_BLOCK wait. No lock.
  *
  * Every field of a lease row is control's and may be anything: it is copied between two looks at the
- * generation, then checked.
+ * generation, then checked. Bytes of a window are window.c's.
  */
 #include "shim.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #define BLOCK_SHIFT_MIN 12u
 #define BLOCK_SHIFT_MAX 30u
+
+/* The size of a root that is a window: a regular file. */
+static uint64_t window_bytes(int root)
+{
+	struct stat status;
+
+	return fstat(root, &status) == 0 && S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
+}
 
 int leases_open(struct leases *leases, const struct region *region, const int *roots, uint32_t root_count)
 {
@@ -29,7 +38,15 @@ int leases_open(struct leases *leases, const struct region *region, const int *r
 	if (!leases->files || !leases->table)
 		return -ENOMEM;
 	memcpy(leases->roots, roots, root_count * sizeof(int));
+	for (uint32_t i = 0; i < root_count; i++)
+		leases->window_bytes[i] = window_bytes(roots[i]);
 	return 0;
+}
+
+bool lease_is_current(const struct leases *leases, uint64_t id)
+{
+	return fsmvp_load_acquire32(&leases->region->leases[fsmvp_low(id)].generation) ==
+	       fsmvp_generation(id);
 }
 
 static bool name_is_safe(const char *name, uint32_t length)
@@ -44,9 +61,19 @@ static uint64_t block_count(uint64_t length, uint32_t shift)
 	return (length >> shift) + ((length & ((UINT64_C(1) << shift) - 1)) != 0);
 }
 
+/* What the flags say of the other fields. */
+static bool is_sound(const struct lease_view *view, uint32_t flags, uint32_t name_length, uint32_t map_words)
+{
+	uint64_t blocks = block_count(view->length, view->block_shift);
+
+	if (flags == FSMVP_LEASE_WINDOW)
+		return view->block_shift == FSMVP_WINDOW_SHIFT && name_length == 0 && blocks <= map_words;
+	return flags == 0 && name_is_safe(view->name, name_length) && blocks <= (uint64_t)map_words * 64;
+}
+
 int lease_view(const struct region *region, uint32_t roots, uint64_t id, struct lease_view *view)
 {
-	uint32_t index = fsmvp_low(id), generation = fsmvp_generation(id), name_length, map_words;
+	uint32_t index = fsmvp_low(id), generation = fsmvp_generation(id), name_length, map_words, flags;
 	const struct fsmvp_lease *row;
 	uint64_t map_offset;
 
@@ -64,6 +91,7 @@ int lease_view(const struct region *region, uint32_t roots, uint64_t id, struct 
 	view->block_shift = fsmvp_load_relaxed32(&row->block_shift);
 	map_offset = fsmvp_load_relaxed(&row->map_offset);
 	map_words = fsmvp_load_relaxed32(&row->map_words);
+	flags = fsmvp_load_relaxed32(&row->flags);
 	name_length = fsmvp_load_relaxed32(&row->name_length);
 	memcpy(view->name, row->name, FSMVP_LEASE_NAME);
 	fsmvp_fence_acquire();
@@ -71,13 +99,13 @@ int lease_view(const struct region *region, uint32_t roots, uint64_t id, struct 
 		return -ESTALE;
 
 	if (view->root >= roots || view->node == 0 || view->length > INT64_MAX ||
-	    view->block_shift < BLOCK_SHIFT_MIN || view->block_shift > BLOCK_SHIFT_MAX ||
-	    !name_is_safe(view->name, name_length))
+	    view->block_shift < BLOCK_SHIFT_MIN || view->block_shift > BLOCK_SHIFT_MAX)
 		return -EPROTO;
 	if (map_offset % sizeof(uint64_t) != 0 || map_offset > FSMVP_MAP_BYTES ||
 	    map_words > (FSMVP_MAP_BYTES - map_offset) / sizeof(uint64_t) ||
-	    block_count(view->length, view->block_shift) > (uint64_t)map_words * 64)
+	    !is_sound(view, flags, name_length, map_words))
 		return -EPROTO;
+	view->window = flags == FSMVP_LEASE_WINDOW;
 	view->name[name_length] = '\0';
 	view->map = region->maps + map_offset / sizeof(uint64_t);
 	view->map_words = map_words;
@@ -137,7 +165,7 @@ static ssize_t read_waiting(const struct lease_file *file, uint64_t offset, uint
 		else if (count == 0)
 			return -EIO; /* shorter than its lease */
 		else if (errno != EINTR)
-			return -errno;
+			return errno == ENODATA ? -EIO : -errno; /* what some disks call a bad sector */
 	}
 	return (ssize_t)got;
 }
@@ -162,6 +190,12 @@ ssize_t lease_read(struct leases *leases, uint64_t id, uint64_t node, uint64_t o
 		return 0;
 	if (size > view.length - offset)
 		size = (uint32_t)(view.length - offset);
+	if (view.window) {
+		got = window_read(leases, &view, offset, size, how, into);
+		if (got == -EPROTO)
+			HOSTILE(leases->region, "a place of the window");
+		return got;
+	}
 	if (!(how & LEASE_VOUCHED) && !lease_present(&view, offset, offset + size))
 		return -ENODATA;
 	file = lease_file_get(leases, id);

@@ -127,12 +127,6 @@ out_close:
 	return error;
 }
 
-static bool is_current(const struct leases *leases, uint64_t id)
-{
-	return fsmvp_load_acquire32(&leases->region->leases[fsmvp_low(id)].generation) ==
-	       fsmvp_generation(id);
-}
-
 static void condemn(struct lease_file *file)
 {
 	fsmvp_or_release(&file->word, DEAD);
@@ -148,7 +142,7 @@ struct lease_file *lease_file_open(struct leases *leases, const struct lease_vie
 	fsmvp_store_release(&leases->opening[thread], view->id);
 	fsmvp_fence_full();
 	*error = -ESTALE;
-	if (!is_current(leases, view->id))
+	if (!lease_is_current(leases, view->id))
 		goto out_announced;
 	fd = open_checked(leases, view, &memory);
 	if (fd < 0) {
@@ -166,7 +160,7 @@ struct lease_file *lease_file_open(struct leases *leases, const struct lease_vie
 	fsmvp_store_release32(&leases->table[fsmvp_low(view->id)], (uint32_t)(file - leases->files) + 1);
 	KILL_POINT("lease.opened");
 	fsmvp_fence_full();
-	if (!is_current(leases, view->id))
+	if (!lease_is_current(leases, view->id))
 		condemn(file); /* this read may still have it, the next may not */
 out_announced:
 	fsmvp_store_release(&leases->opening[thread], 0);
@@ -201,7 +195,7 @@ void lease_file_sweep(struct leases *leases)
 	for (uint32_t i = 0; i < SHIM_LEASE_FILES; i++) {
 		uint64_t id = fsmvp_load_relaxed(&leases->files[i].lease);
 
-		if (id != 0 && !is_current(leases, id))
+		if (id != 0 && !lease_is_current(leases, id))
 			lease_file_revoke(leases, id);
 	}
 }

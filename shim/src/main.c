@@ -31,7 +31,7 @@ static const char help[] =
     "\n"
     "  --mountpoint PATH  where to mount; absolute\n"
     "  --listen FD        a listening Unix stream socket for the control plane\n"
-    "  --root FD          a directory of cached bytes; leases name them by their order here\n"
+    "  --root FD          a directory of cached bytes or the window's memfd; leases name them by order\n"
     "  --fsname NAME      what `df` shows as the device (fsmvp)\n"
     "  --subtype NAME     the type after `fuse.` (fsmvp)\n"
     "  --read-only        refuse every change\n"

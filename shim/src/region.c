@@ -34,6 +34,7 @@ int region_bind(struct region *region, void *base, uint64_t size)
 	    .maps = (uint64_t *)(void *)(bytes + sections[FSMVP_SECTION_MAPS].offset),
 	    .histograms =
 		(struct fsmvp_histogram *)(void *)(bytes + sections[FSMVP_SECTION_HISTOGRAMS].offset),
+	    .places = (uint64_t *)(void *)(bytes + sections[FSMVP_SECTION_PLACES].offset),
 	};
 	return 0;
 }

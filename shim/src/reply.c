@@ -140,20 +140,24 @@ void reply_read(struct shim *shim, struct row row, uint32_t from, fuse_req_t req
 }
 
 /* The bytes vouched for cannot be read. Control drops those blocks and fetches again; the second time it is
- * EIO. */
-void reply_bad(struct shim *shim, struct row row, fuse_req_t request)
+ * EIO. A block that has left the window (a successor of control cleared its map) was never bad: that is not
+ * counted, so no number of deaths makes an error of it. */
+void reply_bad(struct shim *shim, struct row row, fuse_req_t request, ssize_t why)
 {
 	struct ring_entry *entry = &shim->ring.entries[row.index];
 	struct fsmvp_slot *slot = &shim->region.slots[row.index];
+	bool gone = why == -ENODATA;
 
-	if (entry->bad) {
+	if (entry->bad && !gone) {
 		log_write(LOG_ERROR, "node %llu: %u bytes at %llu could not be read from the cache twice",
 			  (unsigned long long)entry->node, entry->size, (unsigned long long)entry->offset);
 		answer_error(shim, row, request, EIO);
 		return;
 	}
-	entry->bad = 1;
-	slot->flags |= FSMVP_SLOT_BAD;
+	if (!gone) {
+		entry->bad = 1;
+		slot->flags |= FSMVP_SLOT_BAD;
+	}
 	slot->length = 0;
 	slot->lease = 0;
 	slot->submitted_at = fsmvp_now();
@@ -172,11 +176,14 @@ void reply_bad(struct shim *shim, struct row row, fuse_req_t request)
 static void answer_read(struct shim *shim, struct row row, fuse_req_t request, struct buffer *buffer)
 {
 	const struct ring_entry *entry = &shim->ring.entries[row.index];
-	uint32_t length = fsmvp_load_relaxed32(&shim->region.slots[row.index].length);
+	const struct fsmvp_slot *slot = &shim->region.slots[row.index];
+	uint32_t length = fsmvp_load_relaxed32(&slot->length);
+	uint64_t lease = fsmvp_load_relaxed(&slot->lease);
 	struct fsmvp_handle *handle = handle_find(&shim->handles, entry->handle);
-	uint64_t lease = handle ? fsmvp_load_acquire(&handle->lease) : 0;
 	ssize_t got;
 
+	if (lease == 0 && handle)
+		lease = fsmvp_load_acquire(&handle->lease);
 	if (length > entry->size) {
 		HOSTILE(&shim->region, "a read longer than asked");
 		answer_error(shim, row, request, EIO);
@@ -195,7 +202,7 @@ static void answer_read(struct shim *shim, struct row row, fuse_req_t request, s
 	if (got == -EAGAIN)
 		disk_hand(shim, row, request, lease, length);
 	else if (got != (ssize_t)length)
-		reply_bad(shim, row, request);
+		reply_bad(shim, row, request, got);
 }
 
 void reply_done(struct shim *shim, struct row row, fuse_req_t request, struct buffer *buffer)

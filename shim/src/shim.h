@@ -40,6 +40,7 @@ struct region {
 	struct fsmvp_lease *leases;
 	uint64_t *maps;
 	struct fsmvp_histogram *histograms;
+	uint64_t *places;
 };
 
 int region_create(struct region *region, int *fd);
@@ -165,6 +166,7 @@ struct lease_view {
 	uint64_t map_words;
 	uint32_t root;
 	uint32_t block_shift;
+	bool window; /* its map has a word a block; it has no name */
 	char name[FSMVP_LEASE_NAME + 1];
 };
 enum lease_how {
@@ -182,6 +184,7 @@ struct lease_file {
 struct leases {
 	const struct region *region;
 	int roots[SHIM_ROOTS_MAX];
+	uint64_t window_bytes[SHIM_ROOTS_MAX]; /* of a root that is a window; else 0 */
 	uint32_t root_count;
 	struct lease_file *files; /* SHIM_LEASE_FILES */
 	uint32_t *table;	  /* lease index -> file + 1 */
@@ -189,14 +192,22 @@ struct leases {
 	uint64_t opening[SHIM_DISK_THREADS]; /* the lease a disk thread is opening now */
 };
 int leases_open(struct leases *leases, const struct region *region, const int *roots, uint32_t root_count);
+/* Whether the lease's row still has its generation. */
+bool lease_is_current(const struct leases *leases, uint64_t id);
 /* A checked copy of the row. -ESTALE: not current. -EPROTO: control wrote what cannot be. */
 int lease_view(const struct region *region, uint32_t roots, uint64_t id, struct lease_view *view);
 bool lease_present(const struct lease_view *view, uint64_t from, uint64_t end);
 /* Bytes read (fewer than asked only at the end of the file) or -EAGAIN: a disk thread must, -ENODATA: not all
- * present, -ESTALE: the lease is not current, or what the disk said. `thread` is the disk thread's number
- * with LEASE_MAY_BLOCK. */
+ * present (with LEASE_VOUCHED of a window alone), -ESTALE: the lease is not current, or what the disk said.
+ * `thread` is the disk thread's number with LEASE_MAY_BLOCK. */
 ssize_t lease_read(struct leases *leases, uint64_t id, uint64_t node, uint64_t offset, uint32_t size,
 		   unsigned how, uint32_t thread, uint8_t *into);
+
+/* window.c */
+/* Bytes of a window lease into `into`, without waiting: all `size`, or -ENODATA: not all there, or not any more,
+ * -ESTALE, -EPROTO or -EIO. [offset, offset + size) is in the file, at most FSMVP_READ_MAX long. */
+ssize_t window_read(const struct leases *leases, const struct lease_view *view, uint64_t offset,
+		    uint32_t size, unsigned how, uint8_t *into);
 
 /* lease_file.c: descriptors kept for leases. */
 struct lease_file *lease_file_get(struct leases *leases, uint64_t id);
@@ -348,7 +359,8 @@ void reply_done(struct shim *shim, struct row row, struct fuse_req *request, str
 /* `from` is LOCAL or DONE: the state the row is in. */
 void reply_read(struct shim *shim, struct row row, uint32_t from, struct fuse_req *request,
 		const uint8_t *bytes, size_t length);
-void reply_bad(struct shim *shim, struct row row, struct fuse_req *request);
+/* `why` is lease_read's error. */
+void reply_bad(struct shim *shim, struct row row, struct fuse_req *request, ssize_t why);
 /* Payload records to what the kernel reads. Bytes written, 0 at the end, or -EPROTO, -EINVAL (no room for
  * one). */
 ssize_t listing_convert(const uint8_t *payload, size_t length, uint64_t after, bool plus, uint8_t *out,

@@ -105,6 +105,7 @@ static const struct shape shapes[FSMVP_SECTION_COUNT] = {
     [FSMVP_SECTION_LEASES] = {FSMVP_LEASES, FSMVP_LEASE_SIZE},
     [FSMVP_SECTION_MAPS] = {FSMVP_MAP_BYTES / sizeof(uint64_t), sizeof(uint64_t)},
     [FSMVP_SECTION_HISTOGRAMS] = {FSMVP_OP_COUNT * FSMVP_SEGMENT_COUNT, sizeof(struct fsmvp_histogram)},
+    [FSMVP_SECTION_PLACES] = {FSMVP_PLACES, sizeof(uint64_t)},
 };
 
 uint64_t fsmvp_region_format(struct fsmvp_header *header)

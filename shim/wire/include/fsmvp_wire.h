@@ -18,8 +18,9 @@
  *     payload      4,096 x 4 KiB            one row per slot: listings (struct fsmvp_dirent records)
  *     handles      65,536 x 128 B           struct fsmvp_handle: open files
  *     leases       16,384 x 128 B           struct fsmvp_lease: bytes the shim may serve by itself
- *     maps         64 MiB of 64-bit words   bit k of a lease's map: block k is present in the backing file
+ *     maps         64 MiB of 64-bit words   bit k of a file lease's map: block k is present; word k of a window lease's: where block k is
  *     histograms   16 x 8 rows of 2,112 B   struct fsmvp_histogram, [op][segment]
+ *     places       16,384 x 8 B             when the shim last served bytes from that place of the window, CLOCK_MONOTONIC ns; 0 never. A hint
  *
  * RING
  *   The ring is the circle of state words itself. There are no index queues: each side walks it (rows 0..127, then 128..slots_high) and takes what
@@ -34,7 +35,7 @@
  *   SUBMITTED -> TAKEN        control  inside the doorbell's callback
  *   TAKEN     -> DONE         control  result written before; blocks were marked before
  *   DONE      -> FREE         shim     the reply went out (ENOENT from the kernel is success). Stays DONE while a disk thread reads for it
- *   DONE      -> SUBMITTED    shim     with FSMVP_SLOT_BAD: the bytes vouched for could not be read
+ *   DONE      -> SUBMITTED    shim     with FSMVP_SLOT_BAD: the bytes vouched for could not be read. Without: their block has left the window
  *   SUBMITTED -> CANCEL_DONE  shim     EINTR is answered
  *   TAKEN     -> CANCELLED    shim     EINTR is answered
  *   CANCELLED -> CANCEL_DONE  control  it has let go
@@ -54,12 +55,28 @@
  *   generation? A block's bit is set (release) after its bytes are in the file, and never cleared in that generation: the file behind a lease is
  *   immutable where marked, and is unlinked, never truncated or punched. The last block may be short: the bit speaks of its bytes below `length`.
  *
+ * WINDOW
+ *   With FSMVP_LEASE_WINDOW the lease is over places of the mount's window: a memfd, sealed against shrinking and growing, handed to each shim as a
+ *   root that is a regular file; `root` is its number, there is no name. The window is FSMVP_PLACES places of 256 KiB, and so are the lease's blocks
+ *   (FSMVP_WINDOW_SHIFT). Its map has a word a block, which control alone writes, each time by one store:
+ *     bits 0..30    place + 1; 0: the block is not here
+ *     bit 31        all of the block, cut to the file, is there. Without it only who is vouched for a range of it may read it
+ *     bits 32..63   generation of this use of the place. Control raises it with every use, so no word that names a place comes back
+ *   To give a block, control writes bytes into the place, then stores the word (release). To take it away it stores 0, then a full fence, and only then
+ *   overwrites the place. header.window_generation is the highest there was, raised before the word is stored: a successor goes on above it.
+ *   Reader: row as above, word (acquire), bytes by a read of the memfd, acquire fence, word and the row's generation again: another place or
+ *   another generation means that the copy is worth nothing. Bit 31 may be set meanwhile: bytes are only added in one use of a place. Nothing is
+ *   kept open for a window, so its revocation is acknowledged at once: a reader in the middle sees it at its second look.
+ *   A block that a READ in DONE needs stays until that slot is no longer DONE in that generation. Where the bytes of a READ are not those of its
+ *   handle's lease, slot.lease names the one to read from. A successor of control clears the words of every window: the READs in DONE that
+ *   needed them are SUBMITTED again, as often as it takes, and end in no error by it.
+ *
  * LINK
  *   A Unix stream socket; every shim of the mount has it, the active one accepts. The control plane connects and sends struct fsmvp_hello; the shim
  *   checks peer, magic and ABI and answers with its own hello, and when status is 0 with these descriptors, in this order: /dev/fuse, region, the
- *   shim's doorbell (control rings), control's doorbell (the shim rings), the listening socket, then the cache roots (enum fsmvp_descriptor): all that
- *   a control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways: orders with numbers and their
- *   acknowledgements, log lines. End of file is the news of a death. Nothing that a read waits for goes over it.
+ *   shim's doorbell (control rings), control's doorbell (the shim rings), the listening socket, then the cache roots, the window among them (enum
+ *   fsmvp_descriptor): all that a control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways: orders
+ *   with numbers and their acknowledgements, log lines. End of file is the news of a death. Nothing that a read waits for goes over it.
  *
  * JOURNAL: a request is at each instant in a receive buffer (len != 0) or in a slot, or in both with the same `unique`.
  *
@@ -76,7 +93,7 @@
  *   what kills. One that merely waits for control is not counted, however many shims die meanwhile.
  *
  * ADOPTION, by a new control plane, once the old one is dead: TAKEN -> SUBMITTED, CANCELLED -> CANCEL_DONE, itself published, both doorbells rung, the
- *   ring walked. Handles OPENING and OPEN count as open; leases over files that stand are kept, all others revoked.
+ *   ring walked. Handles OPENING and OPEN count as open; leases over files that stand are kept, windows too but with an empty map, all others revoked.
  */
 #ifndef FSMVP_WIRE_H
 #define FSMVP_WIRE_H
@@ -88,7 +105,7 @@
 #include "fsmvp_points.h"
 
 #define FSMVP_MAGIC	       UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
-#define FSMVP_ABI	       2u
+#define FSMVP_ABI	       3u
 #define FSMVP_FEATURES	       UINT64_C(0)
 #define FSMVP_VOLUME_READ_ONLY 1u
 
@@ -104,7 +121,9 @@
 #define FSMVP_LEASE_SIZE     128u
 #define FSMVP_LEASE_NAME     64u
 #define FSMVP_MAP_BYTES	     (64u << 20)
-#define FSMVP_BLOCK_SHIFT    16u /* 64 KiB blocks: half a read-ahead */
+#define FSMVP_BLOCK_SHIFT    16u    /* 64 KiB blocks: half a read-ahead */
+#define FSMVP_PLACES	     16384u /* of the window; 4 GiB in all, sparse */
+#define FSMVP_WINDOW_SHIFT   18u    /* bytes a place, and a block of a window lease: 256 KiB */
 #define FSMVP_NAME_MAX	     255u
 #define FSMVP_RAW_SIZE	     304u
 #define FSMVP_READ_MAX	     (1u << 20)
@@ -124,7 +143,8 @@ enum fsmvp_section_id {
 	FSMVP_SECTION_LEASES = 5,
 	FSMVP_SECTION_MAPS = 6,
 	FSMVP_SECTION_HISTOGRAMS = 7,
-	FSMVP_SECTION_COUNT = 8,
+	FSMVP_SECTION_PLACES = 8,
+	FSMVP_SECTION_COUNT = 9,
 };
 #define FSMVP_SECTIONS_MAX 16u
 
@@ -179,7 +199,9 @@ enum fsmvp_side {
 	FSMVP_SIDE_CONTROL = 2,
 };
 
-#define FSMVP_SLOT_BAD 1u /* slot.flags: the bytes control vouched for could not be read once already */
+#define FSMVP_SLOT_BAD	   1u /* slot.flags: the bytes control vouched for could not be read once already */
+#define FSMVP_LEASE_WINDOW 1u /* lease.flags: over places of the window, not over a file */
+#define FSMVP_PLACE_WHOLE  0x80000000u /* in the low half of a window's word */
 
 struct fsmvp_section {
 	uint64_t offset; /* from the region's first byte; page aligned */
@@ -237,7 +259,9 @@ struct fsmvp_header {
 	uint64_t
 	    receive_unique[FSMVP_WORKERS_MAX]; /* the request that was in hand there when a shim died ... */
 	uint32_t receive_deaths[FSMVP_WORKERS_MAX]; /* ... and at how many deaths it was */
-	uint8_t pad2[1344];
+	uint32_t
+	    window_generation; /* written by control: the highest generation that a word of a window has had */
+	uint8_t pad2[1340];
 };
 
 /* A file's attributes, on the wire and in listings. */
@@ -264,7 +288,8 @@ struct fsmvp_slot {
 	int32_t error; /* control: 0 or a negative errno */
 	uint32_t
 	    length; /* control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of payload */
-	uint64_t lease;	   /* control: OPEN, what the handle may read from */
+	uint64_t
+	    lease; /* control: OPEN, what the handle may read from; READ, what to read from where it is not the handle's */
 	uint32_t replays;  /* deaths at which a shim was at work on it */
 	uint32_t pid;	   /* the caller's thread id; 0 from a foreign pid namespace */
 	uint64_t taken_at; /* CLOCK_MONOTONIC ns, as the next four */
@@ -305,14 +330,14 @@ struct fsmvp_handle {
 
 struct fsmvp_lease {
 	uint32_t generation;
-	uint32_t root; /* which cache root */
+	uint32_t root; /* which cache root; of a window, the root that is its memfd */
 	uint64_t node;
 	uint64_t length;     /* of the file */
 	uint64_t map_offset; /* bytes into the maps section, a multiple of 8 */
 	uint32_t map_words;
 	uint32_t block_shift;
-	uint32_t flags; /* reserved */
-	uint32_t name_length;
+	uint32_t flags;		     /* FSMVP_LEASE_WINDOW */
+	uint32_t name_length;	     /* 0 of a window */
 	char name[FSMVP_LEASE_NAME]; /* no '/', not beginning with '.' */
 	uint64_t pad[2];	     /* reserved: cached and passthrough open counts */
 };
@@ -418,6 +443,7 @@ FSMVP_AT(fsmvp_header, outage, 2544);
 FSMVP_AT(fsmvp_header, answered, 2552);
 FSMVP_AT(fsmvp_header, receive_unique, 2560);
 FSMVP_AT(fsmvp_header, receive_deaths, 2688);
+FSMVP_AT(fsmvp_header, window_generation, 2752);
 FSMVP_SIZE(fsmvp_attr, 64);
 FSMVP_AT(fsmvp_attr, size, 8);
 FSMVP_AT(fsmvp_attr, mtime_ns, 16);
@@ -501,6 +527,23 @@ static inline uint32_t fsmvp_low(uint64_t word)
 static inline uint32_t fsmvp_generation(uint64_t word)
 {
 	return (uint32_t)(word >> 32);
+}
+
+/* A word of a window's map. */
+static inline uint64_t fsmvp_place_word(uint32_t place, bool whole, uint32_t generation)
+{
+	return fsmvp_pack((place + 1) | (whole ? FSMVP_PLACE_WHOLE : 0), generation);
+}
+
+/* Its place plus one; 0: the block is not here. */
+static inline uint32_t fsmvp_place_number(uint64_t word)
+{
+	return fsmvp_low(word) & ~FSMVP_PLACE_WHOLE;
+}
+
+static inline bool fsmvp_place_is_whole(uint64_t word)
+{
+	return fsmvp_low(word) & FSMVP_PLACE_WHOLE;
 }
 
 /* Whether the table above lets `side` make this step. */
