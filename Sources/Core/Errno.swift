@@ -15,6 +15,7 @@ package struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
   package static let io = Errno(EIO)
   package static let isDirectory = Errno(EISDIR)
   package static let noEntry = Errno(ENOENT)
+  package static let noMemory = Errno(ENOMEM)
   package static let noSpace = Errno(ENOSPC)
   package static let notDirectory = Errno(ENOTDIR)
   package static let stale = Errno(ESTALE)

@@ -3,6 +3,7 @@ import EventLoop
 import MediaHub
 import Store
 import Transfer
+import Volume
 
 /// What the service says of files; MediaHub's client, or a test's fake.
 protocol Catalogue: Sendable {
@@ -14,13 +15,14 @@ protocol Catalogue: Sendable {
 
 extension MediaHubClient: Catalogue {}
 
-/// A file's bytes; `SparseStore` says what each call promises.
+/// A file's bytes; `FetchStore`'s heirs say what each call promises.
 @TransferLoop
 protocol TileStore: AnyObject, Sendable {
-  var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)? { get set }
   var onFailure: (@Sendable (String?) -> Void)? { get set }
-  var onNoSpace: (@Sendable (_ needed: Int64, _ done: @escaping @Sendable @TransferLoop (Bool) -> Void) -> Void)? { get set }
   nonisolated var bytesPresent: Int64 { get }
+  /// Of the version of the source that its bytes are of.
+  var validators: [Validator] { get }
+  func has(_ range: ByteRange) -> Bool
   func read(_ range: ByteRange, reply: @escaping StoreReply)
   func distrust(_ range: ByteRange)
   func tryAgain()
@@ -28,7 +30,15 @@ protocol TileStore: AnyObject, Sendable {
   func close(error: Errno, done: @escaping @Sendable () -> Void)
 }
 
-extension SparseStore: TileStore {}
+/// One that keeps what it fetches, in a file.
+@TransferLoop
+protocol TileFileStore: TileStore {
+  var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)? { get set }
+  var onNoSpace: (@Sendable (_ needed: Int64, _ done: @escaping @Sendable @TransferLoop (Bool) -> Void) -> Void)? { get set }
+}
+
+extension SparseStore: TileFileStore {}
+extension WindowStore: TileStore {}
 
 /// The folder of bytes and its disk at one moment. In bytes.
 struct CacheFigures: Sendable, Equatable {
@@ -36,6 +46,9 @@ struct CacheFigures: Sendable, Equatable {
   var space: CacheSpace
   /// Promised to stores and not yet written.
   var reserved: Int64
+  /// Of the window in memory.
+  var windowBytes: Int64 = 0
+  var windowLimit: Int64 = 0
 }
 
 protocol TileStoreMaker: Sendable {
@@ -44,20 +57,70 @@ protocol TileStoreMaker: Sendable {
   ///   - beside: bytes in the folder that are no store's.
   @TransferLoop func make(
     name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start, beside: Int64
-  ) async throws(SparseStore.Failure) -> any TileStore
+  ) async throws(SparseStore.Failure) -> any TileFileStore
+  /// - Parameters:
+  ///   - label: for the log.
+  ///   - uses: of the window's places.
+  ///   - generation: none up to this is of a use of a place to come.
+  ///   - validators: what came of the file from a file store came under these.
+  /// - Returns: nil where there is no memory for it.
+  @TransferLoop func makeWindow(
+    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following validators: [Validator]
+  ) -> (any TileStore)?
   @TransferLoop func figures() async throws(SparseStore.Failure) -> CacheFigures
 }
 
-struct SparseStoreMaker: TileStoreMaker {
-  let folder: CacheFolder
-  let budget: FetchBudget
-  @TransferLoop func make(
+/// The memory for what streams through a window.
+package struct WindowMemory: Sendable {
+  /// A memfd of `places` blocks of 256 KiB; the caller's, and outlives the volume.
+  package var descriptor: Int32
+  package var places: Int
+  /// Bytes of it to use.
+  package var budget: Int64
+  /// The most that is asked of an origin at once ahead of readers, in bytes.
+  package var chunk: Int64
+  package init(descriptor: Int32, places: Int, budget: Int64, chunk: Int64) {
+    self.descriptor = descriptor
+    self.places = places
+    self.budget = budget
+    self.chunk = chunk
+  }
+}
+
+@TransferLoop
+final class StoreMaker: TileStoreMaker {
+  nonisolated let folder: CacheFolder
+  nonisolated let budget: FetchBudget
+  nonisolated let memory: WindowMemory?
+  /// From the first window on.
+  private var pool: WindowPool?
+
+  nonisolated init(folder: CacheFolder, budget: FetchBudget, memory: WindowMemory?) {
+    self.folder = folder
+    self.budget = budget
+    self.memory = memory
+  }
+
+  func make(
     name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start, beside: Int64
-  ) async throws(SparseStore.Failure) -> any TileStore {
+  ) async throws(SparseStore.Failure) -> any TileFileStore {
     try await SparseStore.create(
       name: name, in: folder, origin: origin, budget: budget, blockSize: blockSize, identity: identity, start: start, beside: beside)
   }
-  @TransferLoop func figures() async throws(SparseStore.Failure) -> CacheFigures {
+  func makeWindow(
+    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following validators: [Validator]
+  ) -> (any TileStore)? {
+    guard let memory else { return nil }
+    if pool == nil {
+      pool = WindowPool(
+        descriptor: memory.descriptor, places: memory.places, budget: memory.budget, generation: generation,
+        lastUse: { uses.lastUse(ofPlace: $0) })
+    }
+    return pool.map {
+      WindowStore(label: label, origin: origin, budget: budget, pool: $0, map: map, chunk: memory.chunk, following: validators)
+    }
+  }
+  func figures() async throws(SparseStore.Failure) -> CacheFigures {
     let (folder, limits) = (folder, budget.limits)
     let found: Result<(String, CacheSpace), SparseStore.Failure> = await withCheckedContinuation { continuation in
       EventLoop.transfer.background { () -> Result<(String, CacheSpace), SparseStore.Failure> in
@@ -67,7 +130,8 @@ struct SparseStoreMaker: TileStoreMaker {
       }
     }
     let (name, space) = try found.get()
-    return CacheFigures(folder: name, space: space, reserved: budget.reserved)
+    return CacheFigures(
+      folder: name, space: space, reserved: budget.reserved, windowBytes: pool?.bytesInUse ?? 0, windowLimit: memory?.budget ?? 0)
   }
 }
 

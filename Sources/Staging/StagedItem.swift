@@ -29,6 +29,8 @@ package struct StagedItem: Sendable, Equatable, Codable {
   /// Bytes given to the kernel, read-ahead included.
   package var bytesServed: Int64
   package var failure: String?
+  /// Its bytes stream through memory: nothing, or nothing more, of them is kept on the disk.
+  package var windowed = false
 
   package init(
     id: String, path: String, fileId: String, name: String, size: Int64, recipient: String, state: State, pinned: Bool = false,

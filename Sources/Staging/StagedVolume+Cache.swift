@@ -16,6 +16,12 @@ extension StagedVolume {
   package func setPinned(_ idOrPath: String, _ isPinned: Bool) async throws(StagingError) -> StagedItem {
     guard !isStopping else { throw .failed("fsmvp is stopping: nothing is pinned any more") }
     guard let seq = standing(idOrPath) else { throw Self.noSuch(idOrPath) }
+    guard !isPinned || !(isWindowed || tiles.tiles[seq].map(stores.isWindowed) == true) else {
+      throw .invalid(
+        isWindowed
+          ? "`fetch_mode` is \"range-lru\", which keeps no bytes: pinning needs \"temp-file\""
+          : "it streams through memory while its disk is full: close it, make room and pin it then")
+    }
     let wasPinned = tiles.tiles[seq]?.isPinned == true
     if wasPinned != isPinned, let error = await journal.write([.pin(seq: seq, isPinned)]) { throw unwritten(error) }
     guard !isStopping, tiles.isStanding(seq) else { throw Self.noSuch(idOrPath) }
@@ -95,10 +101,12 @@ extension StagedVolume {
         lastUsed: tile.lastUsed.map { $0.wall / 1_000_000_000 })
     }
     let left = leftovers.reduce(0) { $0 + $1.bytes }
-    return CacheReport(
+    var report = CacheReport(
       folder: figures.folder, bytes: items.reduce(space.bytes) { $0 + $1.bytes }, reserved: figures.reserved,
       limit: figures.space.limit, free: figures.space.free, minFree: figures.space.minFree,
       leftovers: CacheReport.Leftovers(files: leftovers.count, bytes: left), leaving: space.bytes, items: items)
+    (report.windowBytes, report.windowLimit) = (figures.windowBytes, figures.windowLimit)
+    return report
   }
 
   // MARK: Room

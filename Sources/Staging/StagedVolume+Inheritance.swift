@@ -8,9 +8,11 @@ import Volume
 extension StagedVolume {
   /// Only the first call counts.
   package func inherit(_ inheritance: Inheritance) async {
-    // No store of ours reads through a window.
-    for window in inheritance.windows { host?.revoke(window) {} }
-    guard !hasBegun else { return refuse(inheritance.leases) }
+    stores.windowGeneration = inheritance.windowGeneration
+    guard !hasBegun else {
+      for window in inheritance.windows { host?.revoke(window) {} }
+      return refuse(inheritance.leases)
+    }
     await begin(with: inheritance)
     act(tiles.forgetDropped())
     act(tiles.fillPinned())
@@ -20,6 +22,7 @@ extension StagedVolume {
     hasBegun = true
     act(tiles.begin(inheritance.handles, at: time))
     let refused = await takeUp(inheritance.leases)
+    await takeUp(inheritance.windows)
     await claimFiles(except: refused)
   }
 
@@ -76,6 +79,24 @@ extension StagedVolume {
     if let failure { Log.warning("store.failed", ["id": found.entry.id, "error": failure.errno, "reason": failure.sentence]) }
     act(failure.map { tiles.storeFailed(generation, $0.errno) } ?? tiles.storeMade(generation))
     return failure == nil
+  }
+
+  // MARK: Windows
+
+  /// Files that have a store by now read on by that.
+  private func takeUp(_ windows: [any InheritedWindow]) async {
+    for window in windows {
+      guard let entry = tiles.accepts(windowOf: window.node, length: window.length) else {
+        host?.revoke(window) {}
+        continue
+      }
+      let generation = tiles.takeUpWindow(entry.seq, at: time)
+      let failure: SparseStore.Failure? = await withCheckedContinuation { continuation in
+        stores.takeUp(order(entry, generation), window) { continuation.resume(returning: $0) }
+      }
+      act(failure.map { tiles.storeFailed(generation, $0.errno) } ?? tiles.storeMade(generation))
+    }
+    if !windows.isEmpty { Log.info("windows.taken-up", ["windows": windows.count]) }
   }
 
   private func refuse(_ leases: [any InheritedLease]) { for lease in leases { host?.revoke(lease) {} } }

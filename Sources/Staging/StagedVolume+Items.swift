@@ -21,11 +21,13 @@ extension StagedVolume {
     let state: StagedItem.State =
       if tile.order == 0 { .leaving } else if failure != nil { .failed } else { tile.openRef > 0 ? .open : .ready }
     let open = live[entry.seq] ?? 0
-    return StagedItem(
+    var item = StagedItem(
       id: entry.id, path: "\(mountpoint)/Staged/\(entry.id)/\(entry.name)", fileId: entry.fileID, name: entry.name.description,
       size: entry.size,
       recipient: entry.recipient, state: state, pinned: tile.isPinned, tileRef: tile.tileRef, openRef: tile.openRef, bytesFetched: fetched,
       bytesServed: min(tile.served, .max - open) + open, failure: failure)
+    item.windowed = stores.isWindowed(tile)
+    return item
   }
 
   /// What went through handles that are still open, by item.

@@ -22,14 +22,14 @@ extension StagedVolume: Volume {
   }
 
   package func read(_ node: NodeID, handle: HandleID, range: ByteRange, wasBad: Bool, reply: @escaping ReadReply) {
-    let answer: @Sendable (Result<ByteRange, Errno>) -> Void = { _ = reply(ReadAnswer($0)) }
+    let answer: (Result<ByteRange, Errno>) -> Void = { _ = reply(ReadAnswer($0)) }
     guard !isStopping else { return answer(.failure(.io)) }
     guard case .file(let seq)? = Place(node), let tile = tiles.tiles[seq] else { return answer(.failure(.stale)) }
     let size = tile.entry.size
     let wanted = ByteRange(min(range.start, size), min(range.end, size))
     guard !wanted.isEmpty else { return answer(.success(wanted)) }
     guard case .standing(let generation) = tile.bytes else { return answer(.failure(.io)) }
-    stores.read(generation, wanted, wasBad: wasBad, reply: answer)
+    stores.read(generation, wanted, wasBad: wasBad, reply: reply)
   }
 
   package func released(_ node: NodeID, handle: HandleID, use: HandleUse) { act(tiles.released(handle, use: use, at: time)) }

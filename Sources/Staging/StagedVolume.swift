@@ -22,6 +22,8 @@ package final class StagedVolume {
     package var afterUpload: AfterUpload = .keep
     /// Bytes of an item that nobody has used for so long are dropped; 0: never.
     package var idleEvict: Duration = .zero
+    /// Nothing is kept on the disk: all files stream through the window.
+    package var isWindowed = false
     package init(mountpoint: String, stateFolder: String) {
       self.mountpoint = mountpoint
       self.stateFolder = stateFolder
@@ -34,6 +36,7 @@ package final class StagedVolume {
 
   let surroundings: Surroundings
   let journal: JournalQueue
+  let isWindowed: Bool
   let stores: TileStores
   let space = LeavingSpace()
   /// Without a slash at its end.
@@ -65,10 +68,12 @@ package final class StagedVolume {
 
   /// Opens the journal (on a worker thread) and brings back the staged items. What else a run that died left waits for `inherit`.
   package static func open(
-    options: Options, mediaHub: MediaHubClient, budget: FetchBudget, folder: CacheFolder, clock: any TimeSource = SystemClock()
+    options: Options, mediaHub: MediaHubClient, budget: FetchBudget, folder: CacheFolder, memory: WindowMemory,
+    clock: any TimeSource = SystemClock()
   ) async throws(StagingError) -> StagedVolume {
     let surroundings = Surroundings(
-      catalogue: mediaHub, stores: SparseStoreMaker(folder: folder, budget: budget), clock: clock, leftovers: Leftovers(folder: folder))
+      catalogue: mediaHub, stores: StoreMaker(folder: folder, budget: budget, memory: memory), clock: clock,
+      leftovers: Leftovers(folder: folder))
     return try await open(options: options, surroundings: surroundings)
   }
 
@@ -82,6 +87,7 @@ package final class StagedVolume {
   private init(options: Options, surroundings: Surroundings, journal: Journal, contents: Journal.Contents) {
     self.surroundings = surroundings
     self.journal = JournalQueue(journal)
+    isWindowed = options.isWindowed
     stores = TileStores(surroundings.stores, space)
     mountpoint = options.mountpoint.hasSuffix("/") ? String(options.mountpoint.dropLast()) : options.mountpoint
     let rules = Tiles.Rules(
@@ -183,6 +189,7 @@ package final class StagedVolume {
   /// Makes room first where there is none, as long as anything can go.
   private func makeStore(_ entry: TileEntry, _ generation: StoreGeneration) {
     let order = order(entry, generation)
+    guard !isWindowed else { return makeWindow(order) }
     let since = space.timesFreed
     let left = tiles.tiles[entry.seq]?.leftover?.file
     stores.make(order, from: left, beside: bytesBeside(entry.seq)) { [weak self] failure in
@@ -193,8 +200,27 @@ package final class StagedVolume {
       }
       guard failure.errno.isNoSpace, tiles.awaits(generation) else { return storeFailed(order, failure) }
       room.ask(for: entry.seq, short: failure.short, since: since) { [self] isThere in
-        if isThere, tiles.awaits(generation) { makeStore(entry, generation) } else { storeFailed(order, failure) }
+        guard tiles.awaits(generation) else { return storeFailed(order, failure) }
+        if isThere { return makeStore(entry, generation) }
+        // What is to be kept needs a place to be kept in.
+        guard tiles.isOpen(entry.seq) else { return storeFailed(order, failure) }
+        Log.warning("store.streams", ["id": entry.id, "reason": "\(failure.sentence), so it streams through memory"])
+        makeWindow(order, after: failure)
       }
+    }
+  }
+
+  /// - Parameter reason: why there is no file, which is more to the point than why there is no window either.
+  private func makeWindow(_ order: TileStores.Order, after reason: SparseStore.Failure? = nil) {
+    let (seq, generation) = (order.entry.seq, order.generation)
+    stores.makeWindow(order) { [weak self] failure in
+      guard let self else { return }
+      if let failure { return storeFailed(order, reason ?? failure) }
+      // It has no use for what an earlier run left in a file.
+      let leftover = tiles.tiles[seq]?.leftover
+      act(tiles.storeMade(generation))
+      if let leftover { unlink([leftover.file, leftover.file.with(.sums)], bytes: leftover.bytes) }
+      made(seq, nil)
     }
   }
 

@@ -38,6 +38,20 @@ extension Tiles {
     return (tile.entry, file.generation)
   }
 
+  /// The same for a lease over the window, which has no file: the store is a new one.
+  func accepts(windowOf node: NodeID, length: Int64) -> TileEntry? {
+    guard !isStopped, case .file(let seq)? = Place(node), let tile = tiles[seq], tile.bytes == .none, tile.isNamed || tile.openRef > 0,
+      tile.entry.size == length, length > 0
+    else { return nil }
+    return tile.entry
+  }
+
+  mutating func takeUpWindow(_ seq: UInt64, at time: Time) -> StoreGeneration {
+    let generation = drawGeneration()
+    takeUp(seq, generation, at: time)
+    return generation
+  }
+
   /// From here until `storeMade` or `storeFailed` it is as if it were being made.
   mutating func takeUp(_ seq: UInt64, _ generation: StoreGeneration, at time: Time) {
     guard var tile = tiles[seq], tile.bytes == .none else { return }

@@ -134,6 +134,9 @@ extension Tiles {
     pending[generation].flatMap { tiles[$0]?.bytes } == .making(generation)
   }
 
+  /// Whether somebody reads it, or waits to.
+  func isOpen(_ seq: UInt64) -> Bool { (tiles[seq]?.openRef ?? 0) > 0 }
+
   /// Whose store it is, while it stands.
   func owner(of generation: StoreGeneration) -> Tile? {
     holding.lazy.compactMap { self.tiles[$0] }.first { $0.bytes == .standing(generation) }

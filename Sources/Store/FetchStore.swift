@@ -22,6 +22,10 @@ package class FetchStore {
   final var slots: [Int: FetchSlot] = [:]
   /// Not nil: closed, and what readers get.
   final private(set) var closed: Errno?
+  /// Not empty: what was given out of this file before came under these, from elsewhere; an answer that agrees with none is another version.
+  final var expected: [Validator] = []
+  /// Under which what is here came.
+  package final var validators: [Validator] { pin.accepted }
   /// For the log.
   nonisolated let label: String
 
@@ -69,6 +73,9 @@ package class FetchStore {
     }
     accept(cut, reply: reply)
   }
+
+  /// Whether all of `range` is here now.
+  package final func has(_ range: ByteRange) -> Bool { plan.extents.contains(range) }
 
   // MARK: For heirs
 

@@ -69,6 +69,8 @@ package final class WindowPool {
     self.lastUse = lastUse
     generations = Array(repeating: 0, count: limit)
     nextGeneration = generation &+ 1
+    // What an earlier control plane left there is nobody's.
+    madvise(mapped, bytes, MADV_REMOVE)
   }
 
   isolated deinit { munmap(memory, generations.count * Int(Self.blockSize)) }

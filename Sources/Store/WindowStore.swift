@@ -22,8 +22,14 @@ package final class WindowStore: FetchStore {
   private let sumsLimit = 64
   private let sumLength: Int64 = 64 << 10
 
-  /// - Parameter label: for the log.
-  package init(label: String, origin: any Origin, budget: FetchBudget, pool: WindowPool, map: any WindowMap, chunk: Int64 = 4 << 20) {
+  /// - Parameters:
+  ///   - label: for the log.
+  ///   - chunk: bytes; no part that is fetched ahead is longer.
+  ///   - validators: what came of the file from elsewhere came under these; empty: nothing did.
+  package init(
+    label: String, origin: any Origin, budget: FetchBudget, pool: WindowPool, map: any WindowMap, chunk: Int64 = 4 << 20,
+    following validators: [Validator] = []
+  ) {
     self.pool = pool
     self.map = map
     size = origin.size
@@ -31,6 +37,7 @@ package final class WindowStore: FetchStore {
     settings.partLimit = max(WindowPool.blockSize, chunk)
     super.init(settings, label: label, seed: .random(in: .min ... .max), origin: origin, budget: budget)
     number = pool.add(self)
+    expected = validators
   }
 
   func keys(_ range: ByteRange) -> [WindowPlaces.Key] {
@@ -59,6 +66,9 @@ package final class WindowStore: FetchStore {
     for block in blocks { pool.publish(.init(file: number, block: block), of: self, isWhole: false, renews: true) }
     act(plan.needLink(now))
   }
+
+  /// A reader's next read does.
+  package func tryAgain() {}
 
   /// The end: fetches are cancelled, waiters get `error`, the places are others'.
   package func close(error: Errno, done: @escaping @Sendable () -> Void) {

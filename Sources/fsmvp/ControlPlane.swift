@@ -8,6 +8,7 @@ import Staging
 import Store
 import Telemetry
 import Transfer
+import Wire
 
 /// The running control plane: puts the modules together, stops them in order. Owns nothing of their state.
 @DispatchLoop
@@ -61,8 +62,10 @@ final class ControlPlane {
       options.closeGrace = settings.skipsEviction ? .seconds(365 * 86_400) : settings.closeGrace
       options.afterUpload = StagedVolume.AfterUpload(rawValue: settings.afterUpload.rawValue) ?? .keep
       options.idleEvict = settings.skipsEviction ? .zero : .seconds(60 * settings.idleEvictMinutes)
+      options.isWindowed = settings.fetchMode == .rangeLRU
       let volume = try await StagedVolume.open(
-        options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor))
+        options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor), memory: windowMemory
+      )
       self.volume = volume
       var mountOptions = ShimHost.Options(
         mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Image.shimPath,
@@ -100,6 +103,7 @@ final class ControlPlane {
     let http = HTTPClient(options: httpOptions)
     var limits = FetchBudget.Options()
     limits.rangesPerFile = settings.maxRangesPerFile
+    if settings.fetchMode == .rangeLRU { limits.rangesPerFile = min(limits.rangesPerFile, settings.maxConcurrentRequests) }
     limits.rangesInAll = settings.maxRanges
     limits.stallTimeout = settings.stallTimeout
     limits.cache.maxCache = settings.maxCache
@@ -108,6 +112,13 @@ final class ControlPlane {
       base: service.apiBase, clientID: service.clientID, clientSecret: service.clientSecret, scope: settings.scope)
     hubOptions.signer = service.linkSigner
     return (MediaHubClient(options: hubOptions, http: http), FetchBudget(client: http, options: limits))
+  }
+
+  private var windowMemory: WindowMemory {
+    let settings = service.settings
+    return WindowMemory(
+      descriptor: folders.windowDescriptor, places: WindowFile.places, budget: MemoryLimit.window(settings.cacheSize),
+      chunk: settings.chunkSize)
   }
 
   private static func sentence(_ error: any Error) -> String {

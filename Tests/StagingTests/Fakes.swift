@@ -133,7 +133,7 @@ final class FakeCatalogue: Catalogue {
 }
 
 @TransferLoop
-final class FakeStore: TileStore {
+final class FakeStore: TileFileStore {
   let name: String
   let origin: FakeOrigin
   var onBlocks: (@Sendable (Range<Int>, Bool) -> Void)?
@@ -164,7 +164,17 @@ final class FakeStore: TileStore {
     if isClosed { lateCalls += 1 }
     waiting.append((range, reply))
   }
+  var here = RangeSet()
+  var validators: [Validator] = []
+  /// Of a window: of the file store it is beside.
+  var following: [Validator] = []
+  func has(_ range: ByteRange) -> Bool { here.contains(range) }
   func tryAgain() { triedAgain += 1 }
+  func failReads(_ error: Errno) {
+    let all = waiting
+    waiting = []
+    for (_, reply) in all { _ = reply(.failure(error)) }
+  }
   /// Gets a full disk.
   func runOut(_ needed: Int64) {
     guard let onNoSpace else { return room.append(false) }
@@ -196,6 +206,7 @@ final class FakeStore: TileStore {
 final class FakeStores: TileStoreMaker {
   struct State {
     var made: [FakeStore] = []
+    var windows: [FakeStore] = []
     var error: SparseStore.Failure?
     /// Not nil: fails for want of room unless all sizes together are no more.
     var room: Int64?
@@ -206,6 +217,7 @@ final class FakeStores: TileStoreMaker {
   }
   let state = Mutex(State())
   var made: [FakeStore] { state.withLock { $0.made } }
+  var windows: [FakeStore] { state.withLock { $0.windows } }
   func hold() { state.withLock { $0.isHeld = true } }
   func letGo() {
     let held = state.withLock { state in
@@ -217,7 +229,7 @@ final class FakeStores: TileStoreMaker {
   }
   @TransferLoop func make(
     name: String, origin: any Origin, blockSize: Int64, identity: UInt64, start: SparseStore.Start, beside: Int64
-  ) async throws(SparseStore.Failure) -> any TileStore {
+  ) async throws(SparseStore.Failure) -> any TileFileStore {
     state.withLock { $0.beside.append(beside) }
     await withCheckedContinuation { continuation in
       let isHeld = state.withLock { state in
@@ -237,10 +249,28 @@ final class FakeStores: TileStoreMaker {
     state.withLock { $0.made.append(store) }
     return store
   }
+  @TransferLoop func makeWindow(
+    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following validators: [Validator]
+  ) -> (any TileStore)? {
+    guard let origin = origin as? FakeOrigin else { return nil }
+    let store = FakeStore(name: label, origin: origin, start: .empty, identity: 0)
+    store.following = validators
+    state.withLock { $0.windows.append(store) }
+    return store
+  }
   @TransferLoop func figures() async throws(SparseStore.Failure) -> CacheFigures {
     if let error = state.withLock({ $0.error }) { throw error }
     return CacheFigures(folder: "/cache", space: CacheSpace(total: 1000, free: 500, limits: CacheLimits()), reserved: 7)
   }
+}
+
+struct FakeWindow: InheritedWindow {
+  let id: LeaseID
+  let node: NodeID
+  let length: Int64
+  let blockSize: Int64 = 262_144
+  func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool) {}
+  func clear(_ block: Int) {}
 }
 
 final class FakeLease: Lease {
@@ -304,7 +334,14 @@ final class FakeHost: VolumeHost {
     revoked.append(lease.id)
     acknowledge(done)
   }
-  func grantWindow(node: NodeID, length: Int64) -> (any WindowLease)? { nil }
+  /// Whether the mount has a window.
+  var hasWindow = false
+  var windows: [FakeWindow] = []
+  func grantWindow(node: NodeID, length: Int64) -> (any WindowLease)? {
+    guard hasWindow else { return nil }
+    windows.append(FakeWindow(id: LeaseID(UInt64(1000 + windows.count)), node: node, length: length))
+    return windows.last
+  }
   func revoke(_ window: any WindowLease, done: @escaping @DispatchLoop () -> Void) {
     revoked.append(window.id)
     acknowledge(done)

@@ -1,0 +1,35 @@
+import Core
+import Store
+import Synchronization
+import Volume
+
+/// Lets a store mark its lease until the lease is given back: its row may then be another file's, and a block written late must not be vouched
+/// for there.
+final class MarkGate: Sendable {
+  private let lease: Mutex<(any Lease)?>
+  init(_ lease: any Lease) { self.lease = Mutex(lease) }
+
+  func set(_ blocks: Range<Int>, present isPresent: Bool) {
+    lease.withLock { lease in isPresent ? lease?.mark(blocks) : lease?.unmark(blocks) }
+  }
+  /// No mark is made after this returns.
+  func close() { lease.withLock { $0 = nil } }
+}
+
+/// A window lease as a store's map; it keeps out by itself what comes after its end.
+struct LeaseMap: WindowMap {
+  let lease: any WindowLease
+  func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool) {
+    lease.put(block, place: place, generation: generation, isWhole: isWhole)
+  }
+  func clear(_ block: Int) { lease.clear(block) }
+}
+
+/// Why an item's bytes do not come, for people; written by the transfer loop, read by whoever lists items.
+final class FailureNote: Sendable {
+  private let note = Mutex<String?>(nil)
+  var sentence: String? {
+    get { note.withLock { $0 } }
+    set { note.withLock { $0 = newValue } }
+  }
+}
