@@ -61,7 +61,7 @@ package typealias ReadReply = @Sendable (ReadAnswer) -> (any Delivery)?
 
 /// Bytes that an answer vouches for: as long as this is under way the shim may still read them.
 package protocol Delivery: Sendable {
-  /// From any thread. False is for good, but where the shim asks again for what it did not find; that is a new read, with a delivery of its own.
+  /// From any thread. False is for good, unless the shim did not find the bytes: then it asks again, which is another read with a delivery of its own.
   var isUnderWay: Bool { get }
 }
 

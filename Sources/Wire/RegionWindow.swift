@@ -1,7 +1,7 @@
 import CWire
 
-/// A row over places of the window, and its map of a word a block (`fsmvp_wire.h`, WINDOW). Blocks are given and taken away from any thread, all of
-/// one place by one after the other; after the row's end nothing is written any more.
+/// A row over places of the window, and its map of a word a block (`fsmvp_wire.h`, WINDOW). Blocks are given and taken away from any thread, each
+/// by one call at a time; after the row's end nothing is written any more.
 package struct RegionWindow: TableLease {
   package let row: LeaseRow
   /// Blocks of the file; a file of no bytes has one.
@@ -38,8 +38,7 @@ package struct RegionWindow: TableLease {
 
   /// Takes every block away.
   func clearAll() {
-    // A map of blocks that never were there stays without memory.
-    for block in 0..<blocks where fsmvp_load_relaxed(row.word(block)) != 0 { fsmvp_store_relaxed(row.word(block), 0) }
+    for block in 0..<blocks { fsmvp_store_relaxed(row.word(block), 0) }
     fsmvp_fence_full()
   }
 }
