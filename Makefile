@@ -12,8 +12,8 @@ TEST_BIN := $(BUILD)/test/bin
 VENV    := $(BUILD)/venv
 ARGS    ?=
 
-RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libxxhash-dev libtomlplusplus-dev libsystemd-dev
-TEST_PACKAGES := python3 python3-venv chromium clang-format curl procps util-linux mount systemd
+RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libxxhash-dev libtomlplusplus-dev libsystemd-dev
+TEST_PACKAGES := python3 python3-venv chromium clang-format curl openssl procps util-linux mount systemd
 
 
 SHIM_SOURCES := $(wildcard shim/src/*.c shim/wire/*.c)

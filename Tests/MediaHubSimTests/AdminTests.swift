@@ -21,7 +21,8 @@ struct AdminTests {
     arguments: [
       (#"{"kind":"cut","after":"1KiB"}"#, .cut(after: 1024)), (#"{"kind":"reset"}"#, .reset(after: 0)),
       (#"{"kind":"stall","after":5,"for_ms":100}"#, .stall(after: 5, for: .milliseconds(100))),
-      (#"{"kind":"short","bytes":3}"#, .short(bytes: 3)),
+      (#"{"kind":"short","bytes":3}"#, .short(bytes: 3)), (#"{"kind":"long"}"#, .long(bytes: 1000, as: .junk)),
+      (#"{"kind":"long","bytes":3,"as":"chunked"}"#, .long(bytes: 3, as: .chunked)),
       (#"{"kind":"status","status":429,"retry_after":2}"#, .status(429, retryAfter: 2)),
       (#"{"kind":"delay","ms":5}"#, .delay(.milliseconds(5))),
       (#"{"kind":"slow","rate":"1MiB"}"#, .slow(rate: 1 << 20)), (#"{"kind":"whole_body"}"#, .wholeBody),
