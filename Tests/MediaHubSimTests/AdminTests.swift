@@ -107,22 +107,3 @@ struct JSONTests {
   @Test("what is no JSON is refused", arguments: ["", "{", "[1,]", "{\"a\" 1}", "1 2", "\"a", "nul", String(repeating: "[", count: 100)])
   func refused(text: String) { #expect(throws: SimulatorError.self) { try JSON(parsing: text.utf8) } }
 }
-
-struct ProgramTests {
-  @Test("the command line")
-  func flags() throws {
-    let id = CatalogFile.id(1)
-    let options = try MediaHubSimProgram.parse([
-      "--port", "8080", "--rate", "40MiB", "--rate-per-connection", "1MiB", "--file", "\(id):1GiB:a: b.bin", "--video",
-      "\(CatalogFile.id(2)):3MiB:c.mov", "--client-id", "me", "--client-secret", "s",
-    ])
-    #expect(options?.port == 8080 && options?.settings.rate == 40 << 20 && options?.settings.ratePerConnection == 1 << 20)
-    #expect(options?.catalog[id] == CatalogFile(id: id, name: "a: b.bin", size: 1 << 30))
-    #expect(options?.catalog[CatalogFile.id(2)]?.kind == .videoMoovLast)
-    #expect(options?.clientID == "me" && options?.clientSecret == "s")
-    #expect(try MediaHubSimProgram.parse(["--help"]) == nil)
-    for bad in [["--port"], ["--port", "x"], ["--file", "1:2:3"], ["--file", "\(id):1"], ["--what", "1"], ["x"]] {
-      #expect(throws: SimulatorError.self) { try MediaHubSimProgram.parse(bad) }
-    }
-  }
-}

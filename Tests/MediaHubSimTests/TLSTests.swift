@@ -91,5 +91,7 @@ struct TLSTests {
     #expect(throws: SimulatorError.self) { try Bench { ($0.storagePort, $0.storageTLS) = (0, mixed) } }
     #expect(throws: SimulatorError.self) { try Bench { $0.storageTLS = mixed } }
     #expect(throws: SimulatorError.self) { try Certificate(file: "/dev/null", keyFile: one.path + "/key.pem") }
+    let options = try MediaHubSimProgram.parse(["--storage-tls-cert", one.path + "/cert.pem", "--storage-tls-key", one.path + "/key.pem"])
+    #expect(options?.storagePort == 0 && options?.storageTLS != nil && options?.tls == nil)
   }
 }
