@@ -12,7 +12,7 @@ TEST_BIN := $(BUILD)/test/bin
 VENV    := $(BUILD)/venv
 ARGS    ?=
 
-RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libxxhash-dev libssl-dev libtomlplusplus-dev libsystemd-dev
+RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libxxhash-dev libssl-dev libtomlplusplus-dev libsystemd-dev
 TEST_PACKAGES := python3 python3-venv chromium clang-format curl openssl procps util-linux mount systemd
 # The rivals of `make bench`; no test needs them.
 BENCH_PACKAGES := rclone

@@ -27,6 +27,7 @@ let package = Package(
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl"),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
     .systemLibrary(name: "CHTTPD", pkgConfig: "libmicrohttpd"),
+    .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls"),
     .systemLibrary(name: "CFuse3", pkgConfig: "fuse3"),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash"),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
@@ -64,7 +65,7 @@ let package = Package(
     module("Staging", ["Core", "EventLoop", "Volume", "Transfer", "Store", "MediaHub", "Telemetry", "CSQLite"]),
     module("ControlAPI", ["Core", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CLinux"]),
     module("Settings", ["Core", "CToml"]),
-    module("MediaHubSim", ["Core", "CHTTPD"]),
+    module("MediaHubSim", ["Core", "CHTTPD", "CGnuTLS"]),
     .executableTarget(
       name: "fsmvp",
       dependencies: [
@@ -86,7 +87,7 @@ let package = Package(
     tests("StagingTests", ["Staging", "Volume", "Store", "Transfer", "MediaHub", "EventLoop", "Core", "MediaHubSim", "Support"]),
     tests("ControlAPITests", ["Support", "ControlAPI", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core", "CLinux"]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),
-    tests("MediaHubSimTests", ["MediaHubSim", "Core"]),
+    tests("MediaHubSimTests", ["MediaHubSim", "Core", "Support"]),
     tests("ShimTests", ["CShim", "CWire", "CLinux"]),
   ]
 )

@@ -2,14 +2,22 @@ import Core
 
 /// The routes: MediaHub's under /v1, its storage's under /storage, the simulator's own under /_sim.
 extension Hub {
-  func answer(_ exchange: Exchange) -> Reply {
+  func answer(_ exchange: Exchange, on port: Listener.Service) -> Reply {
     let parts = exchange.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
-    switch parts.first {
-    case "v1": return answerAPI(exchange, Array(parts.dropFirst()))
-    case "storage" where parts.count >= 2: return answerStorage(exchange, file: parts[1])
-    case "_sim" where parts.count == 2: return answerAdmin(exchange, parts[1])
-    default: return .failure(404, "No such resource.")
-    }
+    if parts.first == "_sim", parts.count == 2, port != .storage { return answerAdmin(exchange, parts[1]) }
+    let reply =
+      switch parts.first {
+      case "v1" where port != .storage: answerAPI(exchange, Array(parts.dropFirst()))
+      case "storage" where port != .service && parts.count >= 2: answerStorage(exchange, file: parts[1])
+      default: Reply.failure(404, "No such resource.")
+      }
+    countStatus(reply)
+    return reply
+  }
+
+  private func countStatus(_ reply: Reply) {
+    let status = if case .none = reply.body { "none" } else { "\(reply.status)" }
+    state.withLock { $0.statistics.statuses[status, default: 0] += 1 }
   }
 
   /// The service answers 404 where the trailing slash of a collection is missing; of a single object it does not insist on one.
@@ -20,7 +28,7 @@ extension Hub {
     case ("GET", "jobs/"): return withFaults(.jobs, exchange) { self.authorized(exchange) { self.jobs(exchange) } }
     case ("GET", "files/downloads/"):
       let file = exchange.query("file_id")
-      return withFaults(.downloads, exchange, file: file) { self.authorized(exchange) { self.download(exchange) } }
+      return withFaults(.downloads, exchange, file: file) { self.authorized(exchange, canBeSigned: true) { self.download(exchange) } }
     case ("GET", _) where path.hasSuffix("/downloads"): return .failure(404, "No such resource.")
     default: break
     }
@@ -30,7 +38,7 @@ extension Hub {
     let id = parts[1]
     switch parts[0] {
     case "jobs": return withFaults(.job, exchange) { self.authorized(exchange) { self.job(id) } }
-    case "files": return withFaults(.files, exchange, file: id) { self.authorized(exchange) { self.file(id) } }
+    case "files": return withFaults(.files, exchange, file: id) { self.authorized(exchange, canBeSigned: true) { self.file(id) } }
     default: return .failure(404, "No such resource.")
     }
   }
@@ -61,11 +69,16 @@ extension Hub {
     case .cut(let after): return answer().streamed(self, route, exchange, ending: (after, .cut))
     case .reset(let after): return answer().streamed(self, route, exchange, ending: (after, .reset))
     case .stall(let after, let duration): return answer().streamed(self, route, exchange, ending: (after, .stall(for: duration)))
-    case .short, .slow, .wholeBody, .wrongStart, .wrongTotal, .otherETag, .change, .shifted: return answer()
+    case .short, .long, .slow, .wholeBody, .wrongStart, .wrongTotal, .otherETag, .change, .shifted: return answer()
     }
   }
 
-  private func authorized(_ exchange: Exchange, answer: () -> Reply) -> Reply {
+  private func authorized(_ exchange: Exchange, canBeSigned: Bool = false, answer: () -> Reply) -> Reply {
+    if canBeSigned, isSigned(exchange) {
+      let flaw = flaw(ofSigned: exchange)
+      state.withLock { $0.statistics.signed[flaw == nil ? "accepted" : "refused", default: 0] += 1 }
+      return flaw.map { .failure(403, $0) } ?? answer()
+    }
     let time = now()
     guard let header = exchange.header("Authorization"), header.hasPrefix("Bearer "),
       state.withLock({ $0.tokens.contains { $0.token == header.dropFirst(7) && $0.end > time } })

@@ -4,9 +4,12 @@ import Core
 /// of bytes are numbers or "40MiB", an unknown key is refused, arrays of faults and files are taken too.
 ///
 ///     POST set      {"rate", "rate_per_connection", "first_byte_delay_ms", "api_delay_ms", "expires_in": "string|number|absent",
-///                   "token_seconds", "size_spelling": "number|float|string", "link_seconds", "relative_location", "storage_hops",
-///                   "etag": "strong|weak|none", "last_modified"}: what is named changes
-///     POST fault    {"kind", "route", "file", "count", "skip", "from", "until"} and what the kind takes, see `Fault`
+///                   "token_seconds", "size_spelling": "number|float|string", "link_seconds", "link_expiry_shown", "relative_location",
+///                   "storage_hops", "etag": "strong|weak|none", "last_modified", "max_connections", "max_requests_per_second",
+///                   "limit_status", "limit_retry_after"}: what is named changes
+///     POST fault    {"kind", "route", "file", "count", "skip", "from", "until", "probability", "seed", "for_ms"} and what the kind takes,
+///                   see `Fault`
+///     POST refuse   {"seconds"}, {"on": true} or {"on": false}: the storage refuses connections
 ///     POST gate     {"route", "file", "from"} -> {"gate": N}
 ///     POST release  {"gate": N}, or {} for all
 ///     POST revoke   {"file", "status"}: every link minted so far; {"tokens": true}: every token
@@ -19,7 +22,7 @@ extension Hub {
   func answerAdmin(_ exchange: Exchange, _ name: String) -> Reply {
     do {
       return switch (exchange.method, name) {
-      case ("GET", "stats"): .json(200, state.withLock { $0.statistics.json })
+      case ("GET", "stats"): .json(200, statistics().json)
       case ("GET", "content"): try content(exchange)
       case ("POST", _): try change(name, body: exchange.body.isEmpty ? [:] : JSON(parsing: exchange.body))
       default: .failure(404, "No such admin route.")
@@ -35,8 +38,8 @@ extension Hub {
     switch name {
     case "set": try set { (settings) throws in try settings.merge(body) }
     case "fault":
-      let faults = try (body.items ?? [body]).map { try Fault($0) }
-      state.withLock { $0.faults += faults }
+      arm(try (body.items ?? [body]).map { try Fault($0) })
+    case "refuse": refuse(try Refusal(body, now: now()))
     case "file": try add((body.items ?? [body]).map { try CatalogFile($0) })
     case "gate": return .json(200, ["gate": .int(Int64(hold(try Gate(body))))])
     case "release":

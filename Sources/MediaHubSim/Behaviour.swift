@@ -18,6 +18,8 @@ package struct Behaviour: Sendable {
   package var sizeSpelling = NumberSpelling.number
 
   package var linkSeconds: Double = 3600
+  /// Whether a link says when it ends: `Expires=` and epoch seconds, as CloudFront and S3 write it. Otherwise its end is the storage's secret.
+  package var linkExpiryShown = false
   package var relativeLocation = false
   /// Redirects within the storage before the bytes come.
   package var storageHops = 0
@@ -25,6 +27,15 @@ package struct Behaviour: Sendable {
   package enum Validators: String, Sendable { case strong, weak, none }
   package var etag = Validators.strong
   package var lastModified = true
+
+  /// Storage requests under way at a time, from their admission to the last byte of their answer; 0 is unlimited.
+  package var maxConnections = 0
+  /// Storage requests admitted in any second; 0 is unlimited.
+  package var maxRequestsPerSecond = 0
+  /// What those beyond the two are answered.
+  package var limitStatus: UInt32 = 429
+  /// The Retry-After with it, in seconds; 0 leaves it out.
+  package var limitRetryAfter = 1
 
   package init() {}
 
@@ -39,10 +50,15 @@ package struct Behaviour: Sendable {
     tokenSeconds = try fields.take("token_seconds", \.double) ?? tokenSeconds
     sizeSpelling = try fields.take("size_spelling") { $0.string.flatMap(NumberSpelling.init) } ?? sizeSpelling
     linkSeconds = try fields.take("link_seconds", \.double) ?? linkSeconds
+    linkExpiryShown = try fields.bool("link_expiry_shown") ?? linkExpiryShown
     relativeLocation = try fields.bool("relative_location") ?? relativeLocation
-    storageHops = try fields.take("storage_hops") { $0.int.map(Int.init) } ?? storageHops
+    storageHops = try fields.count("storage_hops") ?? storageHops
     etag = try fields.take("etag") { $0.string.flatMap(Validators.init) } ?? etag
     lastModified = try fields.bool("last_modified") ?? lastModified
+    maxConnections = try fields.count("max_connections") ?? maxConnections
+    maxRequestsPerSecond = try fields.count("max_requests_per_second") ?? maxRequestsPerSecond
+    limitStatus = try fields.take("limit_status") { $0.int.flatMap { 400..<600 ~= $0 ? UInt32($0) : nil } } ?? limitStatus
+    limitRetryAfter = try fields.count("limit_retry_after") ?? limitRetryAfter
     try fields.finish()
   }
 }

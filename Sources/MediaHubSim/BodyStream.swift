@@ -7,6 +7,8 @@ final class BodyStream {
   static let block = 256 << 10
   /// MHD_CONTENT_READER_END_WITH_ERROR: the connection closes short of its Content-Length.
   static let failed = -2
+  /// MHD_CONTENT_READER_END_OF_STREAM, of a body without a Content-Length.
+  private static let ended = -1
 
   enum Ending { case cut, reset, stall(for: Duration?) }
 
@@ -21,6 +23,9 @@ final class BodyStream {
   private let route: Route?
   private var pacer = Pacer()
   private let epoch: Int
+  private let refusals: Int
+  /// Given back with the last byte: before the client can have seen it and ask for more.
+  var seat: Seat?
 
   /// Of this answer alone, as a fault asks for it; 0 is unlimited.
   var rate: Int64 = 0
@@ -30,12 +35,12 @@ final class BodyStream {
   init(hub: Hub, content: any Content, range: ByteRange, route: Route?, file: String? = nil, peer: Int32) {
     (self.hub, self.content, self.route, self.file, self.peer) = (hub, content, route, file, peer)
     (start, length) = (range.start, range.count)
-    epoch = hub.state.withLock { state in
+    (epoch, refusals) = hub.state.withLock { state in
       if route == .storage {
         state.statistics.active += 1
         state.statistics.peakActive = max(state.statistics.peakActive, state.statistics.active)
       }
-      return state.epoch
+      return (state.epoch, state.refusals)
     }
   }
 
@@ -44,6 +49,7 @@ final class BodyStream {
   /// Fills some of `buffer` and returns how much, or `failed`. Sleeps for as long as throttles and gates say; never returns 0, on which
   /// libmicrohttpd would call again at once.
   func read(at position: Int64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    if position >= length { return Self.ended }
     var wanted = Int(min(Int64(buffer.count), length - position))
     if let ending {
       if position >= ending.after {
@@ -55,6 +61,7 @@ final class BodyStream {
     let count = route == nil ? wanted : permit(start + position, wanted: wanted)
     guard count > 0 else { return Self.failed }
     content.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[0..<count]), from: start + position)
+    if position + Int64(count) == length { seat?.leave() }
     if let file, route == .storage { hub.state.withLock { $0.statistics.bytesSent[file, default: 0] += Int64(count) } }
     return count
   }
@@ -76,8 +83,9 @@ final class BodyStream {
     hub.state.withLock { $0.statistics.held += 1 }
     defer { hub.state.withLock { $0.statistics.held -= 1 } }
     while true {
-      let (signal, isOver) = hub.state.withLock { ($0.signal, $0.isStopping || $0.epoch != epoch) }
-      if isOver { return false }
+      let (signal, isOver, isRefused) = hub.state.withLock { ($0.signal, $0.isStopping || $0.epoch != epoch, $0.refusals != refusals) }
+      if isRefused { resetConnection(peer) }
+      if isOver || isRefused { return false }
       switch signal.wait(peer: peer, until: deadline) {
       case .timedOut: return true
       case .peerGone: return false
@@ -88,6 +96,7 @@ final class BodyStream {
 
   private enum Turn {
     case stop
+    case refused
     case held(Signal)
     case send(Int, at: Moment?, serial: Int)
   }
@@ -100,6 +109,7 @@ final class BodyStream {
       let now = hub.now()
       let turn = hub.state.withLock { state -> Turn in
         if state.isStopping { return .stop }
+        if route == .storage, state.refusals != refusals { return .refused }
         var count = wanted
         for (_, gate) in state.gates where route.map({ gate.matches(route: $0, file: file) }) == true {
           if offset >= gate.from {
@@ -113,6 +123,9 @@ final class BodyStream {
       }
       switch turn {
       case .stop: return 0
+      case .refused:
+        resetConnection(peer)
+        return 0
       case .held(let signal): if signal.wait(peer: peer, until: nil) == .peerGone { return 0 }
       case .send(let count, nil, _): return count
       case .send(let count, .some(let due), let serial):
@@ -126,7 +139,9 @@ final class BodyStream {
   /// one wants the precise timer.
   private func wait(until due: Moment, serial: Int) -> Bool? {
     while due - hub.now() > .milliseconds(50) {
-      let (signal, isCurrent) = hub.state.withLock { ($0.signal, $0.settingsSerial == serial && !$0.isStopping) }
+      let (signal, isCurrent) = hub.state.withLock {
+        ($0.signal, $0.settingsSerial == serial && $0.refusals == refusals && !$0.isStopping)
+      }
       if !isCurrent { return false }
       if signal.wait(peer: peer, until: due) == .peerGone { return nil }
     }

@@ -54,3 +54,15 @@ struct ShiftedContent: Content {
     if first < buffer.count { fill(UnsafeMutableRawBufferPointer(rebasing: buffer[first...]), from: offset + Int64(first)) }
   }
 }
+
+/// Another content and more bytes after its end, `*` every one: for answers that are longer than they may be.
+struct ExtendedContent: Content {
+  let base: any Content
+  let size: Int64
+
+  func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int64) {
+    let inside = Int(min(Int64(buffer.count), max(0, base.size - offset)))
+    if inside > 0 { base.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[0..<inside]), from: offset) }
+    for index in inside..<buffer.count { buffer[index] = UInt8(ascii: "*") }
+  }
+}

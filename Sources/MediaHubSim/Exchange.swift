@@ -7,6 +7,8 @@ struct Reply {
   enum Body {
     case bytes([UInt8])
     case stream(BodyStream)
+    /// Without a Content-Length: in chunks, or to the end of the connection.
+    case endless(BodyStream, isChunked: Bool)
     /// No answer at all: the connection ends, with a TCP reset where `reset` says so.
     case none(reset: Bool)
   }
@@ -14,6 +16,8 @@ struct Reply {
   var status: UInt32
   var headers: [(String, String)] = []
   var body: Body
+  /// Follows on the connection when the answer is complete, where no byte should be.
+  var junk: [UInt8] = []
 
   static func json(_ status: UInt32, _ json: JSON) -> Reply {
     Reply(status: status, headers: [("Content-Type", "application/json")], body: .bytes(Array(json.text.utf8)))
@@ -32,15 +36,25 @@ final class Exchange {
   /// Ten thousand files in one body of `/_sim/file` are under 2 MiB.
   private static let bodyLimit = 16 << 20
 
-  let method: String
+  private(set) var method = ""
   /// Without the query, percent-decoded.
-  let path: String
+  private(set) var path = ""
+  /// Path and query as they came.
+  let target: [UInt8]
   private(set) var body: [UInt8] = []
+  /// In the storage, while the answer is under way.
+  var seat: Seat?
+  private var junk: [UInt8] = []
   private let connection: OpaquePointer
 
-  init(connection: OpaquePointer, method: String, path: String) {
-    (self.connection, self.method, self.path) = (connection, method, path)
+  init(connection: OpaquePointer, target: UnsafePointer<CChar>) {
+    self.connection = connection
+    self.target = Array(UnsafeRawBufferPointer(start: target, count: strlen(target)))
   }
+
+  var hasBegun: Bool { !method.isEmpty }
+  /// The headers are there.
+  func begin(method: String, path: String) { (self.method, self.path) = (method, path) }
 
   var socket: Int32 { chttpd_socket(connection) }
 
@@ -57,24 +71,41 @@ final class Exchange {
   }
 
   /// False closes the connection.
-  func send(_ reply: Reply, hub: Hub) -> Bool {
+  func send(_ reply: Reply) -> Bool {
     let made: OpaquePointer?
     switch reply.body {
     case .none(let reset):
+      seat?.leave()
       if reset { resetConnection(socket) }
       return false
     case .bytes(let bytes):
+      seat?.leave()
       made = bytes.withUnsafeBytes {
         MHD_create_response_from_buffer($0.count, UnsafeMutableRawPointer(mutating: $0.baseAddress), .RESPMEM_MUST_COPY)
       }
-    case .stream(let stream):
-      made = MHD_create_response_from_callback(
-        UInt64(stream.length), BodyStream.block, readBody, Unmanaged.passRetained(stream).toOpaque(), freeBody)
+    case .stream(let stream): made = response(stream, length: UInt64(stream.length))
+    // MHD_SIZE_UNKNOWN, a cast that is not imported.
+    case .endless(let stream, _): made = response(stream, length: .max)
     }
     guard let made else { return false }
     defer { MHD_destroy_response(made) }
+    if case .endless(_, isChunked: false) = reply.body { chttpd_end_by_closing(made) }
     for (name, value) in reply.headers { MHD_add_response_header(made, name, value) }
+    junk = reply.junk
     return MHD_queue_response(connection, reply.status, made) == .YES
+  }
+
+  private func response(_ stream: BodyStream, length: UInt64) -> OpaquePointer? {
+    stream.seat = seat
+    return MHD_create_response_from_callback(length, BodyStream.block, readBody, Unmanaged.passRetained(stream).toOpaque(), freeBody)
+  }
+
+  /// The last call.
+  ///
+  /// - Parameter isWhole: the answer went out whole; the connection stays.
+  func end(isWhole: Bool) {
+    seat?.leave()
+    if isWhole, !junk.isEmpty { sendJunk(junk, over: chttpd_tls_session(connection), or: socket) }
   }
 }
 

@@ -12,6 +12,8 @@ package struct Fault: Sendable {
     case stall(after: Int64, for: Duration?)
     /// A body of so many bytes with a Content-Length to match, though the Content-Range says otherwise.
     case short(bytes: Int64)
+    /// So many bytes more than the Content-Range says, in the way `as` names.
+    case long(bytes: Int64, as: Excess)
     case status(UInt32, retryAfter: Int?)
     /// Before the headers.
     case delay(Duration)
@@ -39,24 +41,41 @@ package struct Fault: Sendable {
     case missing
   }
 
+  /// How a body is longer than its range.
+  package enum Excess: String, Sendable, CaseIterable {
+    /// The Content-Length is right and the answer complete; the excess follows on the connection, which stays open.
+    case junk
+    /// The Content-Length says the larger number too.
+    case length
+    /// No Content-Length: in chunks, or to the end of the connection.
+    case chunked, close
+  }
+
   package var route = Route.storage
   /// Nil for every file. The routes token, jobs and job have no file.
   package var file: String?
   package var effect: Effect
   /// How often; nil without end.
   package var count: Int? = 1
+  /// Of the requests it matches, which; between 0 and 1. Drawn from dice of its own, so that the outcome depends on nobody else's requests.
+  package var probability = 1.0
+  /// How long it can happen, from its arming on; nil without end.
+  package var lifetime: Duration?
   /// Matching requests to let pass first.
   package var skip = 0
   /// Only requests whose first byte is at or after `from`, and before `until`.
   package var from: Int64?
   package var until: Int64?
 
+  /// Of the dice; nil for one that the simulator's own seed and the order of arming give.
+  package var seed: UInt64?
+
   package init(
     _ effect: Effect, route: Route = .storage, file: String? = nil, count: Int? = 1, skip: Int = 0, from: Int64? = nil,
-    until: Int64? = nil
+    until: Int64? = nil, probability: Double = 1, lifetime: Duration? = nil
   ) {
     (self.effect, self.route, self.file, self.count, self.skip) = (effect, route, file, count, skip)
-    (self.from, self.until) = (from, until)
+    (self.from, self.until, self.probability, self.lifetime) = (from, until, probability, lifetime)
   }
 
   func matches(route: Route, file: String?, offset: Int64) -> Bool {
@@ -76,74 +95,4 @@ package struct Gate: Sendable {
   }
 
   func matches(route: Route, file: String?) -> Bool { route == self.route && (self.file == nil || self.file == file) }
-}
-
-extension Fault {
-  /// `{"kind": "cut", "after": 1000, "file": ID, "count": 2, "from": 0}`; a count of 0 or less is without end.
-  init(_ json: JSON) throws(SimulatorError) {
-    var fields = try Fields(json)
-    guard let kind = try fields.string("kind") else { throw SimulatorError("'kind' is missing") }
-    self.init(try Effect(kind, &fields))
-    route = try fields.take("route") { $0.string.flatMap(Route.init) } ?? .storage
-    file = try fields.string("file")
-    let count = try fields.int("count") ?? 1
-    self.count = count > 0 ? Int(count) : nil
-    skip = Int(try fields.int("skip") ?? 0)
-    from = try fields.bytes("from")
-    until = try fields.bytes("until")
-    try fields.finish()
-  }
-}
-
-extension Fault.Effect {
-  fileprivate init(_ kind: String, _ fields: inout Fields) throws(SimulatorError) {
-    switch kind {
-    case "cut": self = .cut(after: try fields.bytes("after") ?? 0)
-    case "reset": self = .reset(after: try fields.bytes("after") ?? 0)
-    case "stall": self = .stall(after: try fields.bytes("after") ?? 0, for: try fields.take("for_ms", \.milliseconds))
-    case "short": self = .short(bytes: try fields.bytes("bytes") ?? 0)
-    case "status":
-      let status = UInt32(clamping: try fields.int("status") ?? 503)
-      guard 200..<600 ~= status else { throw SimulatorError("status \(status)") }
-      self = .status(status, retryAfter: try fields.int("retry_after").map(Int.init))
-    case "delay": self = .delay(try fields.take("ms", \.milliseconds) ?? .zero)
-    case "slow": self = .slow(rate: try fields.bytes("rate") ?? 1024)
-    case "whole_body": self = .wholeBody
-    case "wrong_start": self = .wrongStart(by: try fields.int("by") ?? 1)
-    case "wrong_total": self = .wrongTotal(by: try fields.int("by") ?? 1)
-    case "other_etag": self = .otherETag
-    case "change": self = .change
-    case "shifted": self = .shifted(by: try fields.int("by") ?? 4096)
-    case "html_page": self = .htmlPage
-    case "html_range": self = .htmlRange
-    case "gzip": self = .gzip
-    case "malformed": self = .malformed
-    case "missing": self = .missing
-    default: throw SimulatorError("no fault of kind '\(kind)'")
-    }
-  }
-
-  /// The name the admin routes know it by; also the statistics' key.
-  var kind: String {
-    switch self {
-    case .cut: "cut"
-    case .reset: "reset"
-    case .stall: "stall"
-    case .short: "short"
-    case .status: "status"
-    case .delay: "delay"
-    case .slow: "slow"
-    case .wholeBody: "whole_body"
-    case .wrongStart: "wrong_start"
-    case .wrongTotal: "wrong_total"
-    case .otherETag: "other_etag"
-    case .change: "change"
-    case .shifted: "shifted"
-    case .htmlPage: "html_page"
-    case .htmlRange: "html_range"
-    case .gzip: "gzip"
-    case .malformed: "malformed"
-    case .missing: "missing"
-    }
-  }
 }

@@ -11,9 +11,16 @@ final class Hub: Sendable {
     var catalog: Catalog
     var versions: [String: Int] = [:]
     var statistics = Statistics()
-    var faults: [Fault] = []
+    var faults: [ArmedFault] = []
+    var faultSerial: UInt64 = 0
     var gates: [(id: Int, gate: Gate)] = []
     var nextGate = 1
+    var admission = Admission()
+    var refusal = Refusal.off
+    /// Counts the refusals; bodies under way since before one are cut.
+    var refusals = 0
+    /// Whether the storage's own port listens; set by `Acceptor`.
+    var isStorageListening = true
     /// Stalls of an older epoch end.
     var epoch = 0
     var isStopping = false
@@ -38,16 +45,25 @@ final class Hub: Sendable {
   let options: Simulator.Options
   /// "http://127.0.0.1:PORT"
   let root: String
+  /// The same of the storage, where links lead; `root` where it has no port of its own.
+  let storageRoot: String
   /// Goes into the signature of links, so that those of another simulator are not valid here.
   let secret: String
   let state: Mutex<State>
 
-  init(options: Simulator.Options, port: UInt16) {
+  /// Signed requests' key; nil where the client's secret is no base64, as the service's always is.
+  let signingKey: [UInt8]?
+
+  /// - Parameter storagePort: nil where the storage has no port of its own.
+  init(options: Simulator.Options, port: UInt16, storagePort: UInt16?) {
     self.options = options
-    root = "http://127.0.0.1:\(port)"
+    root = "\(options.tls == nil ? "http" : "https")://127.0.0.1:\(port)"
+    storageRoot = storagePort.map { "\(options.storageTLS ?? options.tls == nil ? "http" : "https")://127.0.0.1:\($0)" } ?? root
+    signingKey = Signature.key(fromBase64: options.clientSecret)
     var random = SplitMix(state: UInt64.random(in: 0 ... .max))
     secret = "\(random.next())"
     state = Mutex(State(settings: options.settings, catalog: options.catalog, random: random))
+    arm(options.faults)
   }
 
   func now() -> Moment { SystemClock().now() }
@@ -56,18 +72,31 @@ final class Hub: Sendable {
   func count(_ route: String) { state.withLock { $0.statistics.requests[route, default: 0] += 1 } }
   func countUnwanted(_ what: String) { state.withLock { $0.statistics.unwanted[what, default: 0] += 1 } }
 
+  func arm(_ faults: [Fault]) {
+    let time = now()
+    state.withLock { state in
+      for fault in faults {
+        state.faultSerial += 1
+        state.faults.append(ArmedFault(fault, seed: options.seed &+ state.faultSerial, now: time))
+      }
+    }
+  }
+
   /// The first fault that matches and is due, counted as taken.
   func takeFault(_ route: Route, file: String?, offset: Int64 = 0) -> Fault.Effect? {
-    state.withLock { state in
-      for index in state.faults.indices where state.faults[index].matches(route: route, file: file, offset: offset) {
-        if state.faults[index].skip > 0 {
-          state.faults[index].skip -= 1
+    let time = now()
+    return state.withLock { state in
+      state.faults.removeAll { fault in fault.end.map { $0 <= time } ?? false }
+      for index in state.faults.indices where state.faults[index].fault.matches(route: route, file: file, offset: offset) {
+        if state.faults[index].fault.skip > 0 {
+          state.faults[index].fault.skip -= 1
           continue
         }
-        let effect = state.faults[index].effect
+        guard state.faults[index].falls() else { continue }
+        let effect = state.faults[index].fault.effect
         state.statistics.faults[effect.kind, default: 0] += 1
-        if let count = state.faults[index].count {
-          if count <= 1 { state.faults.remove(at: index) } else { state.faults[index].count = count - 1 }
+        if let count = state.faults[index].fault.count {
+          if count <= 1 { state.faults.remove(at: index) } else { state.faults[index].fault.count = count - 1 }
         }
         if effect == .change, let file { state.versions[file, default: 1] += 1 }
         return effect

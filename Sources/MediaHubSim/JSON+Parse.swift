@@ -141,6 +141,10 @@ struct Fields {
   }
 
   mutating func int(_ key: String) throws(SimulatorError) -> Int64? { try take(key) { $0.int } }
+  /// Not negative, and of a size that a person may mean.
+  mutating func count(_ key: String) throws(SimulatorError) -> Int? {
+    try take(key) { $0.int.flatMap { 0...1_000_000_000 ~= $0 ? Int($0) : nil } }
+  }
   mutating func string(_ key: String) throws(SimulatorError) -> String? { try take(key) { $0.string } }
   mutating func bool(_ key: String) throws(SimulatorError) -> Bool? { try take(key) { $0.bool } }
   /// A number, or a text as `ByteCount` reads it.

@@ -3,7 +3,7 @@ import Core
 import Glibc
 import Synchronization
 
-/// libmicrohttpd's daemon on a loopback socket, with a thread for each connection: a throttled or held answer sleeps in its own thread
+/// libmicrohttpd's daemon on a loopback socket, or on connections that come from elsewhere, with a thread for each connection: a throttled or held answer sleeps in its own thread
 /// and delays no other.
 final class Listener: Sendable {
   /// Bound before the daemon starts, so that the port is known when the hub is made.
@@ -11,7 +11,8 @@ final class Listener: Sendable {
     let descriptor: Int32
     let port: UInt16
 
-    init(port wanted: UInt16) throws {
+    /// - Parameter listens: false only takes the port.
+    init(port wanted: UInt16, listens: Bool = true) throws {
       let descriptor = socket(AF_INET, CHTTPD_STREAM, 0)
       guard descriptor >= 0 else { throw Errno.current }
       var yes: Int32 = 1
@@ -23,40 +24,75 @@ final class Listener: Sendable {
       var length = socklen_t(MemoryLayout<sockaddr_in>.size)
       let failure: Errno? = withUnsafeMutablePointer(to: &address) { pointer in
         pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name in
-          guard bind(descriptor, name, length) == 0, listen(descriptor, 512) == 0, getsockname(descriptor, name, &length) == 0 else {
+          guard bind(descriptor, name, length) == 0, !listens || listen(descriptor, 512) == 0, getsockname(descriptor, name, &length) == 0
+          else {
             return Errno.current
           }
           return nil
         }
       }
       if let failure {
-        close(descriptor)
+        Glibc.close(descriptor)
         throw failure
       }
       self.descriptor = descriptor
       port = UInt16(bigEndian: address.sin_port)
     }
+
+    func close() { Glibc.close(descriptor) }
+  }
+
+  /// What a port answers for.
+  enum Service: Sendable { case everything, service, storage }
+
+  /// What the daemon's callbacks get.
+  fileprivate final class Door: Sendable {
+    let hub: Hub
+    let serving: Service
+    init(_ hub: Hub, _ serving: Service) { (self.hub, self.serving) = (hub, serving) }
   }
 
   /// The daemon's address as a number, for a pointer to C's own state has no other way through a `Mutex`; 0 after the stop.
   private let daemon: Mutex<UInt>
+  private let door: Door
 
-  /// The daemon's callbacks hold `hub` unretained: `stop` joins their threads, and `Simulator` keeps the hub longer than this.
-  init(socket: Socket, hub: Hub) throws {
+  /// The daemon's callbacks hold `door` unretained: `stop` joins their threads.
+  ///
+  /// - Parameter socket: closed by the stop, or at once where this throws. Nil for connections that `take` brings.
+  init(socket: Socket?, serving: Service, of hub: Hub, tls: Certificate?) throws {
+    door = Door(hub, serving)
     var options = chttpd_options()
-    options.listen_fd = socket.descriptor
+    options.listen_fd = socket?.descriptor ?? -1
     // Virtual memory for the most part: a thread touches some 20 KiB of it.
     options.stack_size = 256 << 10
     options.connection_memory = 32 << 10
     options.connection_limit = 1000
+    options.begun = begun
     options.completed = completed
     options.connected = connected
-    options.context = Unmanaged.passUnretained(hub).toOpaque()
-    guard let started = chttpd_start(CHTTPD_THREAD_PER_CONNECTION, receive, &options) else {
-      close(socket.descriptor)
-      throw SimulatorError("libmicrohttpd did not start")
+    options.context = Unmanaged.passUnretained(door).toOpaque()
+    let started = Certificate.withPEM(tls) { certificate, key in
+      (options.certificate, options.key) = (certificate, key)
+      return chttpd_start(CHTTPD_THREAD_PER_CONNECTION, receive, &options)
+    }
+    guard let started else {
+      socket?.close()
+      throw SimulatorError("libmicrohttpd did not start" + (tls == nil ? "" : "; is the key that of the certificate, and are both PEM?"))
     }
     daemon = Mutex(UInt(bitPattern: started))
+  }
+
+  /// Serves a connection that was accepted elsewhere, and closes it.
+  func take(_ connection: Int32) {
+    var nobody = sockaddr()
+    nobody.sa_family = sa_family_t(AF_INET)
+    daemon.withLock { address in
+      guard let daemon = OpaquePointer(bitPattern: address) else {
+        close(connection)
+        return
+      }
+      MHD_add_connection(daemon, connection, &nobody, socklen_t(MemoryLayout<sockaddr>.size))
+    }
   }
 
   func stop() {
@@ -70,26 +106,33 @@ final class Listener: Sendable {
 
 // libmicrohttpd's callbacks, on the connections' threads. Free functions, for a closure could inherit the isolation of where it is written.
 
+private func begun(
+  _ context: UnsafeMutableRawPointer?, _ target: UnsafePointer<CChar>?, _ connection: OpaquePointer?
+) -> UnsafeMutableRawPointer? {
+  guard let connection, let target else { return nil }
+  // `completed` gives it back.
+  return Unmanaged.passRetained(Exchange(connection: connection, target: target)).toOpaque()
+}
+
 private func receive(
   _ context: UnsafeMutableRawPointer?, _ connection: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ method: UnsafePointer<CChar>?,
   _ version: UnsafePointer<CChar>?, _ upload: UnsafePointer<CChar>?, _ uploadCount: UnsafeMutablePointer<Int>?,
   _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
 ) -> MHD_Result {
-  guard let context, let connection, let path, let method, let uploadCount, let slot else { return .NO }
-  let hub = Unmanaged<Hub>.fromOpaque(context).takeUnretainedValue()
-  guard let known = slot.pointee else {
-    // The first call has the headers only. `completed` gives the exchange back.
-    let exchange = Exchange(connection: connection, method: String(cString: method), path: String(cString: path))
-    slot.pointee = Unmanaged.passRetained(exchange).toOpaque()
+  guard let context, let path, let method, let uploadCount, let known = slot?.pointee else { return .NO }
+  let door = Unmanaged<Listener.Door>.fromOpaque(context).takeUnretainedValue()
+  let exchange = Unmanaged<Exchange>.fromOpaque(known).takeUnretainedValue()
+  // The first call has the headers only.
+  guard exchange.hasBegun else {
+    exchange.begin(method: String(cString: method), path: String(cString: path))
     return .YES
   }
-  let exchange = Unmanaged<Exchange>.fromOpaque(known).takeUnretainedValue()
   if uploadCount.pointee > 0, let upload {
     guard exchange.receive(UnsafeRawBufferPointer(start: upload, count: uploadCount.pointee)) else { return .NO }
     uploadCount.pointee = 0
     return .YES
   }
-  return exchange.send(hub.answer(exchange), hub: hub) ? .YES : .NO
+  return exchange.send(door.hub.answer(exchange, on: door.serving)) ? .YES : .NO
 }
 
 private func completed(
@@ -97,7 +140,7 @@ private func completed(
   _ reason: MHD_RequestTerminationCode
 ) {
   guard let slot, let known = slot.pointee else { return }
-  Unmanaged<Exchange>.fromOpaque(known).release()
+  Unmanaged<Exchange>.fromOpaque(known).takeRetainedValue().end(isWhole: reason == .REQUEST_TERMINATED_COMPLETED_OK)
   slot.pointee = nil
 }
 
@@ -106,5 +149,5 @@ private func connected(
   _ event: MHD_ConnectionNotificationCode
 ) {
   guard let context, event.rawValue == 0 else { return }
-  Unmanaged<Hub>.fromOpaque(context).takeUnretainedValue().state.withLock { $0.statistics.connections += 1 }
+  Unmanaged<Listener.Door>.fromOpaque(context).takeUnretainedValue().hub.state.withLock { $0.statistics.connections += 1 }
 }

@@ -3,56 +3,74 @@ import Glibc
 
 /// The program `mediahub-sim`: a simulator in a process of its own, for tests that are not Swift.
 package enum MediaHubSimProgram {
-  package static let usage = """
-    usage: mediahub-sim [options]
-    A MediaHub that serves files which do not exist, on a port of 127.0.0.1. Prints "ready base=URL" when it listens;
-    ends on SIGTERM or SIGINT.
-
-      --port N                 the port; 0, the default, is any free one
-      --demo                   the demo catalog: some 25 jobs, up to 6 GiB
-      --file ID:SIZE:NAME      a file of noise; ID is 24 hex digits; may be repeated
-      --video ID:SIZE:NAME     an MP4 that plays, from 2 MiB on; with its index last where NAME ends in .mov
-      --rate BYTES             bytes a second of all downloads together, as 40MiB; unlimited by default
-      --rate-per-connection BYTES
-      --client-id ID           demo-client by default
-      --client-secret SECRET   demo-secret by default
-      --help
-
-    Admin routes, JSON bodies: POST /_sim/set, fault, gate, release, revoke, change, file, reset; GET /_sim/stats, /_sim/content?file=&tag=.
-
-    """
-
   /// What the arguments ask for; nil for the help.
   package static func parse(_ arguments: [String]) throws(SimulatorError) -> Simulator.Options? {
     var options = Simulator.Options()
     options.rangeLog = 100_000
     var files: [CatalogFile] = []
+    var pems = PEMFiles()
     var rest = arguments[...]
     while let flag = rest.popFirst() {
+      let behaviour = BehaviourFlag.all.first { $0.name == flag }
       switch flag {
       case "--help", "-h": return nil
       case "--demo":
         options.catalog = .demo
         continue
+      case "--separate-storage":
+        options.storagePort = options.storagePort ?? 0
+        continue
       default: break
+      }
+      if let behaviour, !behaviour.takesValue {
+        try behaviour.apply("", to: &options.settings)
+        continue
       }
       guard flag.hasPrefix("--") else { throw SimulatorError("unexpected argument '\(flag)'") }
       guard let value = rest.popFirst() else { throw SimulatorError("\(flag) needs a value") }
       switch flag {
-      case "--port":
-        guard let port = UInt16(value) else { throw SimulatorError("'\(value)' is no port") }
-        options.port = port
-      case "--rate": options.settings.rate = try bytes(value)
-      case "--rate-per-connection": options.settings.ratePerConnection = try bytes(value)
+      case "--port": options.port = try port(value)
+      case "--storage-port": options.storagePort = try port(value)
+      case "--tls-cert": pems.certificate = value
+      case "--tls-key": pems.key = value
+      case "--storage-tls-cert": pems.storageCertificate = value
+      case "--storage-tls-key": pems.storageKey = value
       case "--file": files.append(try file(value, isVideo: false))
       case "--video": files.append(try file(value, isVideo: true))
       case "--client-id": options.clientID = value
       case "--client-secret": options.clientSecret = value
-      default: throw SimulatorError("unknown option \(flag)")
+      case "--fault": options.faults.append(try Fault(flag: value))
+      case "--seed":
+        guard let seed = UInt64(value) else { throw SimulatorError("--seed: '\(value)' is no number") }
+        options.seed = seed
+      default:
+        guard let behaviour else { throw SimulatorError("unknown option \(flag)") }
+        try behaviour.apply(value, to: &options.settings)
       }
     }
+    options.tls = try pems.pair(pems.certificate, pems.key, "tls")
+    options.storageTLS = try pems.pair(pems.storageCertificate, pems.storageKey, "storage-tls")
+    if options.storageTLS != nil { options.storagePort = options.storagePort ?? 0 }
     for file in files { try options.catalog.add(file, createdAt: 1_750_000_000_000) }
     return options
+  }
+
+  /// What the flags of TLS name; read when all of them are known.
+  private struct PEMFiles {
+    var certificate, key, storageCertificate, storageKey: String?
+
+    func pair(_ certificate: String?, _ key: String?, _ prefix: String) throws(SimulatorError) -> Certificate? {
+      switch (certificate, key) {
+      case (nil, nil): return nil
+      case (.some(let certificate), .some(let key)): return try Certificate(file: certificate, keyFile: key)
+      default: throw SimulatorError("--\(prefix)-cert and --\(prefix)-key go together")
+      }
+    }
+  }
+
+  private static func port(_ text: String) throws(SimulatorError) -> UInt16 {
+    guard let port = UInt16(text) else { throw SimulatorError("'\(text)' is no port") }
+    return port
   }
 
   private static func bytes(_ text: String) throws(SimulatorError) -> Int64 {

@@ -30,9 +30,17 @@ final class Signal: Sendable {
   /// Until the signal fires, the time comes, or the peer hangs up. A connection's thread that slept without looking at its socket
   /// would hold its descriptor for as long as the sleep lasts, long after the client of a stalled answer gave up.
   func wait(peer: Int32, until deadline: Moment?) -> Wake {
-    let clock = SystemClock()
     // Linux' number; the header hides the name without _GNU_SOURCE.
     let hangUp: Int16 = 0x2000
+    return wait(for: hangUp, on: peer, until: deadline)
+  }
+
+  /// True where `listening` has a connection to accept; false where something changed, or the time came.
+  func wait(listening: Int32, until deadline: Moment?) -> Bool { wait(for: Int16(POLLIN), on: listening, until: deadline) == .peerGone }
+
+  /// `.peerGone` stands for any of `events`. A negative descriptor has none.
+  private func wait(for events: Int16, on descriptor: Int32, until deadline: Moment?) -> Wake {
+    let clock = SystemClock()
     while true {
       var timeout: Int32 = -1
       if let deadline {
@@ -40,7 +48,7 @@ final class Signal: Sendable {
         if left.nanoseconds <= 0 { return .timedOut }
         timeout = Int32(clamping: left.milliseconds)
       }
-      var watched = [pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0), pollfd(fd: peer, events: hangUp, revents: 0)]
+      var watched = [pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: events, revents: 0)]
       let ready = poll(&watched, 2, timeout)
       if ready < 0, errno != EINTR { return .peerGone }
       if ready > 0 {

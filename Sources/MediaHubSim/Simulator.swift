@@ -1,15 +1,24 @@
 import Core
 
-/// MediaHub as its client sees it: the API, and the storage its links lead to, on a port of the loopback interface. For tests and for
-/// `--demo`; it knows how to be slow, wrong and broken on demand. Its threads are libmicrohttpd's, one for each connection.
+/// MediaHub as its client sees it: the API, and the storage its links lead to, on a port of the loopback interface or on one each. For tests
+/// and for `--demo`; it knows how to be slow, wrong and broken on demand. Its threads are libmicrohttpd's, one for each connection.
 package final class Simulator: Sendable {
   package struct Options: Sendable {
     /// 0 is any free one.
     package var port: UInt16 = 0
+    /// A port of the storage's own, where its links lead, so that it can stop listening by itself; nil is the same as the API's, 0 any free one.
+    package var storagePort: UInt16?
+    /// Nil is plain HTTP. The storage's, where it has a port of its own, can be another.
+    package var tls: Certificate?
+    package var storageTLS: Certificate?
     package var clientID = "demo-client"
     package var clientSecret = "demo-secret"
     package var catalog = Catalog()
     package var settings = Behaviour()
+    /// Armed at the start and again at each reset.
+    package var faults: [Fault] = []
+    /// Of the dice of faults: the same seed and the same requests, the same outcomes.
+    package var seed: UInt64 = 1
     /// How many storage requests the statistics keep one by one.
     package var rangeLog = 4096
 
@@ -18,11 +27,39 @@ package final class Simulator: Sendable {
 
   let hub: Hub
   private let listener: Listener
+  private let storageListener: Listener?
+  private let acceptor: Acceptor?
 
   package init(_ options: Options = Options()) throws {
+    guard options.storageTLS == nil || options.storagePort != nil else {
+      throw SimulatorError("a certificate of the storage's own needs a port of its own")
+    }
     let socket = try Listener.Socket(port: options.port)
-    hub = Hub(options: options, port: socket.port)
-    listener = try Listener(socket: socket, hub: hub)
+    guard let storagePort = options.storagePort else {
+      hub = Hub(options: options, port: socket.port, storagePort: nil)
+      listener = try Listener(socket: socket, serving: .everything, of: hub, tls: options.tls)
+      (storageListener, acceptor) = (nil, nil)
+      return
+    }
+    let address: Acceptor.Address
+    do { address = try Acceptor.Address(port: storagePort) } catch {
+      socket.close()
+      throw error
+    }
+    hub = Hub(options: options, port: socket.port, storagePort: address.port)
+    let storage: Listener
+    do {
+      listener = try Listener(socket: socket, serving: .service, of: hub, tls: options.tls)
+      do { storage = try Listener(socket: nil, serving: .storage, of: hub, tls: options.storageTLS ?? options.tls) } catch {
+        listener.stop()
+        throw error
+      }
+    } catch {
+      address.close()
+      throw error
+    }
+    storageListener = storage
+    acceptor = Acceptor(address, hub: hub, listener: storage)
   }
 
   deinit { stop() }
@@ -31,6 +68,8 @@ package final class Simulator: Sendable {
   package var baseURL: String { hub.root + "/v1" }
   /// Where the admin routes are: `root + "/_sim/…"`.
   package var root: String { hub.root }
+  /// The same of the storage; `root` where it has no port of its own.
+  package var storageRoot: String { hub.storageRoot }
 
   /// Cuts the connections and waits for their threads. Harmless the second time. Not for a callback of the simulator's own.
   package func stop() {
@@ -38,6 +77,9 @@ package final class Simulator: Sendable {
       $0.isStopping = true
       $0.wake()
     }
+    // Before the listener it hands connections to.
+    acceptor?.join()
+    storageListener?.stop()
     listener.stop()
   }
 }
@@ -45,7 +87,7 @@ package final class Simulator: Sendable {
 /// What a test, or an admin route for it, does to the service.
 extension Simulator {
   package func set(_ change: (inout Behaviour) -> Void) { hub.set(change) }
-  package func add(_ fault: Fault) { hub.state.withLock { $0.faults.append(fault) } }
+  package func add(_ fault: Fault) { hub.arm([fault]) }
 
   /// Adds each file in a job of its own.
   package func add(_ files: [CatalogFile]) throws { try hub.add(files) }
@@ -63,10 +105,15 @@ extension Simulator {
   /// The file is another one from now on: other bytes at the same size, another ETag, a later date.
   package func change(file: String) { hub.state.withLock { $0.versions[file, default: 1] += 1 } }
 
-  /// Behaviour, faults, gates, revocations and statistics as at the start; the catalog, the tokens and the files' versions stay.
+  /// The storage is gone: answers under way are cut by a reset; its port refuses connections or, where it is the API's too, requests are reset.
+  /// For `duration`, or until `refuse(false)`.
+  package func refuse(for duration: Duration) { hub.refuse(.until(hub.now() + duration)) }
+  package func refuse(_ isOn: Bool) { hub.refuse(isOn ? .on : .off) }
+
+  /// Behaviour, faults, gates, refusals, revocations and statistics as at the start; the catalog, the tokens and the files' versions stay.
   package func reset() { hub.reset() }
 
-  package func statistics() -> Statistics { hub.state.withLock { $0.statistics } }
+  package func statistics() -> Statistics { hub.statistics() }
 
   /// The right bytes of a recipient's copy, whatever the faults; nil for an unknown file or a range outside it.
   package func content(file: String, tag: String, range: ByteRange) -> [UInt8]? {
@@ -77,6 +124,13 @@ extension Simulator {
 }
 
 extension Hub {
+  func statistics() -> Statistics {
+    state.withLock { state in
+      state.statistics.peakBySecond = state.admission.peaks.seconds
+      return state.statistics
+    }
+  }
+
   func set(_ change: (inout Behaviour) throws -> Void) rethrows {
     try state.withLock { state in
       try change(&state.settings)
@@ -111,6 +165,8 @@ extension Hub {
   func revokeLinks(of file: String?, status: UInt32) { state.withLock { $0.revoked[file ?? ""] = ($0.linkSerial, status) } }
 
   func reset() {
+    refuse(.off)
+    let time = now()
     state.withLock { state in
       state.settings = options.settings
       state.settingsSerial += 1
@@ -121,9 +177,11 @@ extension Hub {
       state.epoch += 1
       let (active, held) = (state.statistics.active, state.statistics.held)
       state.statistics = Statistics()
+      state.admission.restart(now: time)
       // These are of threads that are still at it and will count themselves out.
       (state.statistics.active, state.statistics.held, state.statistics.peakActive) = (active, held, active)
       state.wake()
     }
+    arm(options.faults)
   }
 }

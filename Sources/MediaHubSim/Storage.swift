@@ -3,6 +3,7 @@ import Core
 /// The storage that links lead to: files with ranges, and everything that goes wrong with them.
 extension Hub {
   func answerStorage(_ exchange: Exchange, file id: String) -> Reply {
+    if isRefusing() { return .hangUp(reset: true) }
     // The API's bearer must never get here, and a compressed body has no ranges worth the name.
     if exchange.header("Authorization") != nil {
       count(Route.storage.rawValue)
@@ -24,8 +25,13 @@ extension Hub {
     }
     if let next = nextHop(exchange, file: found) {
       count("hop")
-      return Reply(status: 302, headers: [("Location", root + next)], body: .bytes([]))
+      return Reply(status: 302, headers: [("Location", storageRoot + next)], body: .bytes([]))
     }
+    guard let seat = admit() else {
+      count(Route.storage.rawValue)
+      return limitReached()
+    }
+    exchange.seat = seat
     let asked = RangeHeader(exchange.header("Range"), size: found.size)
     let range = if case .part(let part) = asked { part } else { ByteRange(0, found.size) }
     state.withLock { state in
@@ -40,6 +46,13 @@ extension Hub {
     guard pass(.storage, file: id, offset: range.start, peer: exchange.socket) else { return .hangUp(reset: false) }
     let fault = exchange.method == "GET" ? takeFault(.storage, file: id, offset: range.start) : nil
     return serve(exchange, StorageAnswer(self, file: found, tag: tag, asked: asked), fault)
+  }
+
+  private func limitReached() -> Reply {
+    let (status, retryAfter) = state.withLock { ($0.settings.limitStatus, $0.settings.limitRetryAfter) }
+    var reply = refusal(status, "SlowDown")
+    if retryAfter > 0 { reply.headers.append(("Retry-After", "\(retryAfter)")) }
+    return reply
   }
 
   private func refusal(_ status: UInt32, _ code: String) -> Reply {
@@ -65,6 +78,7 @@ extension Hub {
     case .cut(let after): answer.ending = (after, .cut)
     case .stall(let after, let duration): answer.ending = (after, .stall(for: duration))
     case .short(let bytes): answer.bodyLimit = bytes
+    case .long(let bytes, let way): answer.excess = (bytes, way)
     case .slow(let rate): answer.rate = rate
     case .wholeBody: answer.asked = .whole
     case .wrongStart(let distance): answer.startError = distance

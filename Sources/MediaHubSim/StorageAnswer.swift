@@ -9,6 +9,7 @@ struct StorageAnswer {
   var rate: Int64 = 0
   var ending: (after: Int64, how: BodyStream.Ending)?
   var bodyLimit: Int64?
+  var excess: (bytes: Int64, way: Fault.Excess)?
   var startError: Int64 = 0
   var totalError: Int64 = 0
   var etagSuffix = ""
@@ -63,12 +64,32 @@ struct StorageAnswer {
       range = ByteRange(0, content.size)
       status = 200
     }
-    let count = min(range.count, bodyLimit ?? .max)
-    if count == 0 { return Reply(status: status, headers: headers, body: .bytes([])) }
+    return body(range, Reply(status: status, headers: headers, body: .bytes([])), hub, exchange)
+  }
+
+  /// `reply` with the bytes of `range`, or as many as the fault says.
+  private func body(_ range: ByteRange, _ reply: Reply, _ hub: Hub, _ exchange: Exchange) -> Reply {
+    var reply = reply
+    var count = min(range.count, bodyLimit ?? .max)
+    var content = content
+    if let excess {
+      content = ExtendedContent(base: content, size: content.size + excess.bytes)
+      if excess.way == .junk {
+        reply.junk = content.bytes(range.start + count, count: Int(min(excess.bytes, Self.mostJunk)))
+      } else {
+        count += excess.bytes
+      }
+    }
+    if count == 0 { return reply }
     let sent = ByteRange(offset: range.start, length: count)
     let stream = BodyStream(hub: hub, content: content, range: sent, route: .storage, file: file.id, peer: exchange.socket)
     stream.rate = rate
     stream.ending = ending
-    return Reply(status: status, headers: headers, body: .stream(stream))
+    let hasLength = excess.map { $0.way == .junk || $0.way == .length } ?? true
+    reply.body = hasLength ? .stream(stream) : .endless(stream, isChunked: excess?.way == .chunked)
+    return reply
   }
+
+  /// It is in memory, unlike a body.
+  private static let mostJunk: Int64 = 1 << 20
 }

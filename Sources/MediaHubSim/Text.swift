@@ -6,6 +6,8 @@ enum URLText {
   private static let unreserved = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~".utf8)
   private static let digits = Array("0123456789ABCDEF".utf8)
 
+  static func isUnreserved(_ byte: UInt8) -> Bool { unreserved.contains(byte) }
+
   /// Everything but the unreserved characters as %XX, so that a tag with `/ & # % +`, spaces or UTF-8 comes back as it went.
   static func encode(_ text: String) -> String {
     var out: [UInt8] = []

@@ -122,6 +122,50 @@ struct LinkTests {
     #expect(bench.get(bench.link()).status == 403)
   }
 
+  @Test("a link that ends while its body is under way is served to the end; what is asked after it is 403, and counted")
+  func endsMidFile() throws {
+    let other = CatalogFile.id(4)
+    let bench = try Bench([CatalogFile(id: Bench.id, name: "f", size: Bench.size), CatalogFile(id: other, name: "g", size: 9)]) {
+      $0.settings.linkSeconds = 1
+    }
+    let link = bench.link()
+    bench.simulator.hold(Gate(file: Bench.id, from: 1000))
+    let client = RawClient(bench.simulator.root, link)
+    #expect(bench.until { $0.held == 1 })
+    #expect(bench.until { _ in bench.range(link, "0-9").status == 403 })
+    bench.simulator.release()
+    #expect(client.answer().body == bench.content())
+    _ = (bench.link(), bench.link(other))
+    let statistics = bench.simulator.statistics()
+    #expect(statistics.expiredLinks == 1 && statistics.revokedLinks == 0)
+    #expect(statistics.linksByFile == [Bench.id: 2, other: 1])
+    bench.simulator.revokeLinks()
+    #expect(bench.range(link, "0-9").status == 403 && bench.simulator.statistics().revokedLinks == 1)
+  }
+
+  @Test("a link says when it ends only where it is told to, in whole seconds and no sooner than it does")
+  func shownEnd() throws {
+    let bench = try Bench { $0.settings.linkSeconds = 100 }
+    #expect(!bench.link().lowercased().contains("expires"))
+    bench.simulator.set { $0.linkExpiryShown = true }
+    let before = bench.simulator.hub.wallSeconds()
+    let link = bench.link()
+    let end = try #require(link.split(separator: "&").first { $0.hasPrefix("Expires=") }.flatMap { Double($0.dropFirst(8)) })
+    #expect(before + 100...bench.simulator.hub.wallSeconds() + 101 ~= end && end == end.rounded())
+    #expect(bench.range(link, "0-9").status == 206)
+    #expect(bench.range(link.replacing("Expires=", with: "Expires=9"), "0-9").status == 403)
+    bench.simulator.set { $0.linkSeconds = -1 }
+    #expect(bench.range(bench.link(), "0-9").status == 403)
+  }
+
+  @Test("an expiry_time of the caller's is the link's, whatever number it is", arguments: ["inf", "1e300", "nan", "-1", "4000000000"])
+  func wantedEnd(text: String) throws {
+    let bench = try Bench()
+    let path = "/v1/files/downloads/?file_id=\(Bench.id)&autograph_tag=t&redirect=true&expiry_time=\(text)"
+    let location = bench.get(path, headers: bench.bearer).headers["location"] ?? ""
+    #expect(bench.get(String(location.dropFirst(bench.simulator.root.count))).status == (text == "-1" ? 403 : 200))
+  }
+
   @Test("the Location can be relative, and the storage redirect some times more")
   func hops() throws {
     let bench = try Bench { ($0.settings.relativeLocation, $0.settings.storageHops) = (true, 1) }

@@ -21,7 +21,8 @@ struct AdminTests {
     arguments: [
       (#"{"kind":"cut","after":"1KiB"}"#, .cut(after: 1024)), (#"{"kind":"reset"}"#, .reset(after: 0)),
       (#"{"kind":"stall","after":5,"for_ms":100}"#, .stall(after: 5, for: .milliseconds(100))),
-      (#"{"kind":"short","bytes":3}"#, .short(bytes: 3)),
+      (#"{"kind":"short","bytes":3}"#, .short(bytes: 3)), (#"{"kind":"long"}"#, .long(bytes: 1000, as: .junk)),
+      (#"{"kind":"long","bytes":3,"as":"chunked"}"#, .long(bytes: 3, as: .chunked)),
       (#"{"kind":"status","status":429,"retry_after":2}"#, .status(429, retryAfter: 2)),
       (#"{"kind":"delay","ms":5}"#, .delay(.milliseconds(5))),
       (#"{"kind":"slow","rate":"1MiB"}"#, .slow(rate: 1 << 20)), (#"{"kind":"whole_body"}"#, .wholeBody),
@@ -105,23 +106,4 @@ struct JSONTests {
 
   @Test("what is no JSON is refused", arguments: ["", "{", "[1,]", "{\"a\" 1}", "1 2", "\"a", "nul", String(repeating: "[", count: 100)])
   func refused(text: String) { #expect(throws: SimulatorError.self) { try JSON(parsing: text.utf8) } }
-}
-
-struct ProgramTests {
-  @Test("the command line")
-  func flags() throws {
-    let id = CatalogFile.id(1)
-    let options = try MediaHubSimProgram.parse([
-      "--port", "8080", "--rate", "40MiB", "--rate-per-connection", "1MiB", "--file", "\(id):1GiB:a: b.bin", "--video",
-      "\(CatalogFile.id(2)):3MiB:c.mov", "--client-id", "me", "--client-secret", "s",
-    ])
-    #expect(options?.port == 8080 && options?.settings.rate == 40 << 20 && options?.settings.ratePerConnection == 1 << 20)
-    #expect(options?.catalog[id] == CatalogFile(id: id, name: "a: b.bin", size: 1 << 30))
-    #expect(options?.catalog[CatalogFile.id(2)]?.kind == .videoMoovLast)
-    #expect(options?.clientID == "me" && options?.clientSecret == "s")
-    #expect(try MediaHubSimProgram.parse(["--help"]) == nil)
-    for bad in [["--port"], ["--port", "x"], ["--file", "1:2:3"], ["--file", "\(id):1"], ["--what", "1"], ["x"]] {
-      #expect(throws: SimulatorError.self) { try MediaHubSimProgram.parse(bad) }
-    }
-  }
 }

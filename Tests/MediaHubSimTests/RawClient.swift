@@ -3,7 +3,7 @@ import MediaHubSim
 
 /// HTTP by hand on a socket: a real client would retry, decode or refuse what these tests want to see as it came.
 final class RawClient {
-  enum End: Equatable { case complete, closedEarly, reset, timedOut }
+  enum End: Equatable { case complete, closedEarly, reset, timedOut, refused }
 
   struct Answer {
     var status = 0
@@ -18,8 +18,10 @@ final class RawClient {
   private var buffer: [UInt8] = []
   private var failure: End?
 
-  /// Connects to `root` ("http://127.0.0.1:PORT") and sends one request.
-  init(_ root: String, _ target: String, method: String = "GET", headers: [String: String] = [:], body: String = "") {
+  /// Connects to `root` ("http://127.0.0.1:PORT") and sends one request; more of them, where the connection is kept.
+  init(
+    _ root: String, _ target: String, method: String = "GET", headers: [String: String] = [:], body: String = "", isKept: Bool = false
+  ) {
     let port = UInt16(root.split(separator: ":").last.flatMap { Int($0) } ?? 0)
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var limit = timeval(tv_sec: 20, tv_usec: 0)
@@ -30,12 +32,20 @@ final class RawClient {
     address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
     let size = socklen_t(MemoryLayout<sockaddr_in>.size)
     let fd = descriptor
-    withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = connect(fd, $0, size) } }
-    var text = "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    let connected = withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(fd, $0, size) } }
+    guard connected == 0 else {
+      failure = errno == ECONNREFUSED ? .refused : .timedOut
+      return
+    }
+    ask(target, method: method, headers: headers, body: body, isKept: isKept)
+  }
+
+  func ask(_ target: String, method: String = "GET", headers: [String: String] = [:], body: String = "", isKept: Bool = false) {
+    var text = "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: \(isKept ? "keep-alive" : "close")\r\n"
     for (name, value) in headers { text += "\(name): \(value)\r\n" }
     if !body.isEmpty || method == "POST" { text += "Content-Length: \(body.utf8.count)\r\n" }
     let bytes = Array((text + "\r\n" + body).utf8)
-    _ = bytes.withUnsafeBytes { Glibc.send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+    _ = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
   }
 
   deinit { close(descriptor) }
@@ -80,6 +90,13 @@ final class RawClient {
     return Array(buffer.prefix(count))
   }
 
+  /// Everything to the end of the connection.
+  func rest() -> [UInt8] {
+    while fill() {}
+    defer { buffer = [] }
+    return buffer
+  }
+
   /// Everything, as far as the Content-Length goes.
   func answer(hasBody: Bool = true) -> Answer {
     var answer = head()
@@ -108,7 +125,7 @@ struct Bench {
   }
 
   func get(_ target: String, headers: [String: String] = [:]) -> RawClient.Answer {
-    RawClient(simulator.root, target, headers: headers).answer()
+    RawClient(target.hasPrefix("/storage/") ? simulator.storageRoot : simulator.root, target, headers: headers).answer()
   }
 
   func post(_ target: String, _ body: String, headers: [String: String] = [:]) -> RawClient.Answer {
@@ -130,7 +147,7 @@ struct Bench {
   /// Path and query of a new link.
   func link(_ id: String = id, tag: String = "tag") -> String {
     let location = download(id, tag: tag).headers["location"] ?? ""
-    return String(location.dropFirst(location.hasPrefix("http") ? simulator.root.count : 0))
+    return String(location.dropFirst(location.hasPrefix("http") ? simulator.storageRoot.count : 0))
   }
 
   func range(_ link: String, _ range: String, headers: [String: String] = [:]) -> RawClient.Answer {

@@ -1,5 +1,3 @@
-import Core
-
 /// Times as people write them in settings and flags: "500ms", "5s", "1.5m", "1h"; a bare number is seconds.
 package enum Durations {
   // The longer name first: "ms" ends in "s".
@@ -15,7 +13,7 @@ package enum Durations {
     return duration(nanoseconds: number * (unit?.nanoseconds ?? 1e9))
   }
 
-  static func seconds(_ seconds: Double) -> Duration? { duration(nanoseconds: seconds * 1e9) }
+  package static func seconds(_ seconds: Double) -> Duration? { duration(nanoseconds: seconds * 1e9) }
 
   private static func duration(nanoseconds: Double) -> Duration? {
     guard nanoseconds >= 0, nanoseconds <= 100 * 365 * 86_400 * 1e9 else { return nil }

@@ -1,6 +1,5 @@
+import Core
 import Testing
-
-@testable import Settings
 
 struct DurationsTests {
   @Test(
