@@ -36,6 +36,7 @@ extension ShimHost {
 
   private var common: [String] {
     ["--mountpoint", mountpoint, "--fsname", options.fsname, "--subtype", options.subtype] + (volume.isReadOnly ? ["--read-only"] : [])
+      + ["--read-ahead", String(options.readAhead >> 10)]
       + ["--log-level", String(Log.level.shimNumber), "--orphan-timeout", String(options.orphanTimeout.milliseconds)]
   }
 

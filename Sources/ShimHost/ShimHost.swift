@@ -38,6 +38,8 @@ package final class ShimHost {
     package var shimTimeout = Duration.seconds(5)
     /// So long without a control plane, and the shims answer what waits for one with an error.
     package var orphanTimeout = Duration.seconds(600)
+    /// Bytes the kernel is to read ahead, where we may say so.
+    package var readAhead = 1 << 20
     /// Tells this volume from others that are mounted by the same program: shims that serve another one are not adopted. Not 0.
     package var volumeID: UInt64
 

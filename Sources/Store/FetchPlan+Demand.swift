@@ -27,7 +27,7 @@ extension FetchPlan {
 
   /// Bytes that are there were read without asking for them.
   mutating func touched(_ range: ByteRange) {
-    speculation.read(range)
+    speculation.used(range)
     cursors.read(range, held: held, size: size)
   }
 

@@ -58,7 +58,12 @@ extension FetchPlan {
   private func nextAhead(room: Int64) -> ByteRange? {
     guard let limits = settings.speculation else { return nil }
     let inFlight = fetches.reduce(0) { $0 + ($1.isDemand ? 0 : $1.inFlight.count) }
-    let credit = min(room, speculation.credit(limits, inFlight: inFlight))
+    // Those used last; the others have gone elsewhere.
+    let readers = cursors.all.sorted { $0.lastUse > $1.lastUse }.prefix(2).filter(\.isStream).map { cursor in
+      let from = min(max(0, cursor.position - FetchCursors.back), size)
+      return ByteRange(from, advance(min(cursor.position, size), by: cursor.run))
+    }
+    let credit = min(room, speculation.credit(limits, readers: readers, inFlight: inFlight))
     // Less is not worth a request, but at the end of the file.
     let least = min(settings.blockSize, credit)
     guard credit >= settings.blockSize else { return nil }

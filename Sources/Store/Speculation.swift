@@ -19,18 +19,28 @@ struct Speculation: Equatable {
   private(set) var readCount: Int64 = 0
   private(set) var wasted: Int64 = 0
 
-  /// More bytes that may be fetched ahead; `inFlight` are on their way already.
-  func credit(_ limits: Limits, inFlight: Int64) -> Int64 { limits.free + readCount / limits.share - 2 * wasted - unreadCount - inFlight }
+  /// More bytes that may be fetched ahead; `inFlight` are on their way already. What is not before any of `readers` is as good as dropped.
+  func credit(_ limits: Limits, readers: [ByteRange], inFlight: Int64) -> Int64 {
+    let useful = readers.reduce(Int64(0)) { sum, ahead in
+      sum + ahead.count - unread.missing(in: ahead).reduce(0) { $0 + $1.count }
+    }
+    let stale = max(0, unreadCount - useful)
+    return limits.free + readCount / limits.share - 2 * (wasted + stale) - (unreadCount - stale) - inFlight
+  }
 
   mutating func fetched(_ range: ByteRange) {
     unread.insert(range)
     unreadCount = unread.count
   }
 
+  /// Somebody asked for `range`.
   mutating func read(_ range: ByteRange) {
     readCount += range.count
     take(range)
   }
+
+  /// Somebody found `range` here; of it only what was fetched ahead is news.
+  mutating func used(_ range: ByteRange) { readCount += take(range) }
 
   mutating func dropped(_ range: ByteRange) { wasted += take(range) }
 

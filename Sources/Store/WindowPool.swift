@@ -54,7 +54,7 @@ package final class WindowPool {
   ///   - descriptor: of a memfd of at least `places` blocks; outlives the pool.
   ///   - budget: bytes of it to use.
   ///   - generation: none up to this is used again.
-  ///   - lastUse: when somebody last read from a place (monotonic nanoseconds); a hint.
+  ///   - lastUse: when somebody last read from a place (monotonic nanoseconds), in the low 7 bits how far into it (pages of 4 KiB); a hint.
   package init?(
     descriptor: Int32, places count: Int, budget: Int64, generation: UInt32 = 0, clock: any TimeSource = SystemClock(),
     lastUse: @escaping @Sendable (Int) -> UInt64
@@ -230,16 +230,16 @@ package final class WindowPool {
 
   func look() {
     sweep()
-    var read: [Int: [Int]] = [:]
+    var read: [Int: [(block: Int, end: Int64)]] = [:]
     for (number, place) in places.places.enumerated() {
       guard let place else { continue }
-      let used = lastUse(number)
+      let (used, pages) = (lastUse(number) & ~127, Int64(lastUse(number) & 127))
       // Not before its bytes came: that was the block before it.
       guard used > place.used else { continue }
       places.read(number, at: used)
-      read[place.key.file, default: []].append(place.key.block)
+      read[place.key.file, default: []].append((place.key.block, min(pages << 12, Self.blockSize)))
     }
-    for (file, blocks) in read { stores[file]?.touched(blocks) }
+    for (file, parts) in read { stores[file]?.touched(parts) }
     pump()
     guard stores.values.contains(where: { $0.plan.isFilling }) || !held.isEmpty || !queue.isEmpty else { return }
     if !queue.isEmpty {

@@ -85,8 +85,12 @@ package final class WindowStore: FetchStore {
   /// The block's place is another's.
   func evicted(_ block: Int) { _ = plan.distrust(bytes(of: block)) }
 
-  func touched(_ blocks: [Int]) {
-    for block in blocks { plan.touched(bytes(of: block)) }
+  /// These blocks were read, up to there.
+  func touched(_ parts: [(block: Int, end: Int64)]) {
+    for (block, end) in parts {
+      let bytes = bytes(of: block)
+      plan.touched(ByteRange(bytes.start, min(bytes.end, bytes.start + end)))
+    }
     act(plan.needLink(now))
   }
 

@@ -122,7 +122,8 @@ package protocol WindowLease: Sendable {
 
 /// When places of the window were last used.
 package protocol WindowUses: Sendable {
-  /// When the shim last served bytes from that place, in ns of the monotonic clock; 0: never. A hint. From any thread.
+  /// When the shim last served bytes from that place, in ns of the monotonic clock, the low 7 bits of which say how far into the place that read
+  /// went, in pages of 4 KiB; 0: never. A hint. From any thread.
   func lastUse(ofPlace place: Int) -> UInt64
 }
 

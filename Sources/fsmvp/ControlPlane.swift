@@ -71,6 +71,8 @@ final class ControlPlane {
         mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Image.shimPath,
         roots: [folders.bytesDescriptor], volumeID: StableHash(folders.state).value)
       mountOptions.window = folders.windowDescriptor
+      // A read-ahead and more is fetched in vain at each jump; a file on disk has a use for it, a window has not.
+      if settings.fetchMode == .rangeLRU { mountOptions.readAhead = 64 << 10 }
       mountOptions.workers = settings.workers
       mountOptions.standby = settings.keepsStandby
       mountOptions.shimTimeout = settings.shimTimeout

@@ -69,7 +69,8 @@ final class TestWindow: WindowMap {
       let count = min(range.end - offset, WindowPool.blockSize - within)
       let part = memory(word.place, Int(within), Int(count))
       guard part.count == count, words[block]?.generation == word.generation else { return nil }
-      uses.withLock { $0[word.place] = SystemClock().now().nanoseconds }
+      let pages = UInt64((within + count + 4095) / 4096)
+      uses.withLock { $0[word.place] = SystemClock().now().nanoseconds & ~127 | pages }
       bytes += part
       offset += count
     }

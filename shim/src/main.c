@@ -24,7 +24,7 @@ static const char help[] =
     "\n"
     "usage: fsmvp-shim --mountpoint PATH --listen FD --root FD [--root FD ...] [--fsname NAME] [--subtype "
     "NAME]\n"
-    "                  [--read-only] [--workers N] [--log-level N] [--orphan-timeout MS]\n"
+    "                  [--read-only] [--read-ahead KIB] [--workers N] [--log-level N] [--orphan-timeout MS]\n"
     "       fsmvp-shim --successor --fuse FD --region FD --shim-bell FD --control-bell FD [--shim-timeout "
     "MS] ...\n"
     "       fsmvp-shim --abi\n"
@@ -35,6 +35,7 @@ static const char help[] =
     "  --fsname NAME      what `df` shows as the device (fsmvp)\n"
     "  --subtype NAME     the type after `fuse.` (fsmvp)\n"
     "  --read-only        refuse every change\n"
+    "  --read-ahead KIB   what the kernel is to read ahead (1024)\n"
     "  --workers N        threads that read requests, 1 to 16 (2)\n"
     "  --log-level N      0 errors, 1 warnings, 2 notices, 3 everything (2)\n"
     "  --orphan-timeout MS  so long without a control plane, and what waits for one gets an error (600000)\n"
@@ -232,7 +233,7 @@ int main(int argc, char **argv)
 		hello_wait_and_refuse(shim.options.listen_fd, -error, message);
 		return 1;
 	}
-	mount_read_ahead(shim.mountpoint);
+	mount_read_ahead(shim.mountpoint, shim.options.read_ahead_kib);
 	start_threads(&shim);
 	gate_open();
 	link_run(&shim);

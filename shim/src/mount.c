@@ -14,8 +14,6 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#define READ_AHEAD_KB "1024"
-
 static int explain_device(int error, char message[SHIM_MESSAGE_MAX])
 {
 	if (error == ENOENT || error == ENODEV || error == ENXIO)
@@ -107,9 +105,9 @@ char *read_file(const char *path)
 
 /* The kernel reads ahead 128 KiB; with 1 MiB a sequential reader is half as fast again. Without privilege it
  * stays as it is. */
-void mount_read_ahead(const char *mountpoint)
+void mount_read_ahead(const char *mountpoint, uint32_t kib)
 {
-	char path[64], *text = read_file("/proc/self/mountinfo");
+	char path[64], value[16], *text = read_file("/proc/self/mountinfo");
 	uint32_t major, minor;
 	int fd;
 
@@ -117,8 +115,9 @@ void mount_read_ahead(const char *mountpoint)
 		snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major, minor);
 		fd = open(path, O_WRONLY | O_CLOEXEC);
 		if (fd >= 0) {
-			if (write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB)) < 0)
-				log_write(LOG_NOTICE, "cannot raise the read-ahead: %s", strerror(errno));
+			snprintf(value, sizeof(value), "%u", kib);
+			if (write(fd, value, strlen(value)) < 0)
+				log_write(LOG_NOTICE, "cannot set the read-ahead: %s", strerror(errno));
 			close(fd);
 		}
 	}

@@ -52,6 +52,8 @@ static bool take_value(struct options *options, const char *name, const char *va
 	}
 	if (strcmp(name, "--workers") == 0)
 		return number(value, 1, FSMVP_WORKERS_MAX, &options->workers);
+	if (strcmp(name, "--read-ahead") == 0)
+		return number(value, 4, 1024, &options->read_ahead_kib);
 	if (strcmp(name, "--log-level") == 0)
 		return number(value, LOG_ERROR, LOG_DEBUG, &options->log_level);
 	if (strcmp(name, "--shim-timeout") == 0)
@@ -74,9 +76,9 @@ static bool take_value(struct options *options, const char *name, const char *va
 static bool has_value(const char *name)
 {
 	static const char *const names[] = {
-	    "--mountpoint",   "--fsname",	  "--subtype",	   "--workers", "--log-level",
-	    "--shim-timeout", "--orphan-timeout", "--listen",	   "--root",	"--fuse",
-	    "--region",	      "--shim-bell",	  "--control-bell"};
+	    "--mountpoint", "--fsname",	      "--subtype",	  "--workers",	   "--read-ahead",
+	    "--log-level",  "--shim-timeout", "--orphan-timeout", "--listen",	   "--root",
+	    "--fuse",	    "--region",	      "--shim-bell",	  "--control-bell"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0)
@@ -98,6 +100,7 @@ int options_parse(struct options *options, int argc, char **argv, char message[S
 	    .shim_timeout_ms = 5000,
 	    .orphan_timeout_ms = 600000,
 	    .workers = 2,
+	    .read_ahead_kib = 1024,
 	    .log_level = LOG_NOTICE,
 	};
 	for (int i = 1; i < argc; i++) {

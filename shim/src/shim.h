@@ -269,6 +269,7 @@ struct options {
 	int roots[SHIM_ROOTS_MAX];
 	uint32_t root_count;
 	uint32_t workers;
+	uint32_t read_ahead_kib;
 	uint32_t log_level;
 	bool read_only;
 	bool successor;
@@ -329,7 +330,7 @@ bool mount_escape(char *into, size_t room, const char *text);
 /* The descriptor, or a negative errno with a sentence in `message`. */
 int mount_start(const struct options *options, const char *mountpoint, char message[SHIM_MESSAGE_MAX]);
 void mount_undo(const char *mountpoint);
-void mount_read_ahead(const char *mountpoint);
+void mount_read_ahead(const char *mountpoint, uint32_t kib);
 /* The text of a file of /proc, to be freed; NULL: there is none. */
 char *read_file(const char *path);
 int fusermount_start(const struct options *options, const char *mountpoint, char message[SHIM_MESSAGE_MAX]);

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define PLACE_BYTES (UINT64_C(1) << FSMVP_WINDOW_SHIFT)
+/* Of a place's row: how far its last read went. */
+#define PAGES_MASK UINT64_C(127)
 /* The longest read begins within a block. */
 #define BLOCKS_MAX (FSMVP_READ_MAX / PLACE_BYTES + 1)
 
@@ -75,8 +77,12 @@ ssize_t window_read(const struct leases *leases, const struct lease_view *view, 
 	}
 	if (!lease_is_current(leases, view->id))
 		return -ESTALE;
-	now = fsmvp_now();
-	for (uint32_t i = 0; i < count; i++)
-		fsmvp_store_relaxed(&leases->region->places[fsmvp_place_number(words[i]) - 1], now);
+	now = fsmvp_now() & ~PAGES_MASK;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t last = (i + 1 < count ? PLACE_BYTES : ((end - 1) & (PLACE_BYTES - 1)) + 1);
+
+		fsmvp_store_relaxed(&leases->region->places[fsmvp_place_number(words[i]) - 1],
+				    now | (last + 4095) / 4096);
+	}
 	return (ssize_t)size;
 }

@@ -20,7 +20,8 @@
  *     leases       16,384 x 128 B           struct fsmvp_lease: bytes the shim may serve by itself
  *     maps         64 MiB of 64-bit words   bit k of a file lease's map: block k is present; word k of a window lease's: where block k is
  *     histograms   16 x 8 rows of 2,112 B   struct fsmvp_histogram, [op][segment]
- *     places       16,384 x 8 B             when the shim last served bytes from that place of the window, CLOCK_MONOTONIC ns; 0 never. A hint
+ *     places       16,384 x 8 B             when the shim last served bytes from that place of the window, CLOCK_MONOTONIC ns, and in the low 7 bits
+ *                                           how far into it that read went, in pages of 4 KiB (1..64); 0 never. A hint
  *
  * RING
  *   The ring is the circle of state words itself. There are no index queues: each side walks it (rows 0..127, then 128..slots_high) and takes what
