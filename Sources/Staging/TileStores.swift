@@ -194,15 +194,18 @@ final class TileStores {
   /// In the folder.
   func bytesPresent(of tile: Tile) -> Int64 {
     guard case .standing(let generation) = tile.bytes else { return tile.leftover?.bytes ?? 0 }
-    if case .window? = standing[generation]?.backing { return 0 }
-    return bytesPresent(of: generation)
+    return isWindow(generation) ? 0 : bytesPresent(of: generation)
+  }
+
+  /// Whether a window is all it has.
+  func isWindow(_ generation: StoreGeneration) -> Bool {
+    if case .window? = standing[generation]?.backing { true } else { false }
   }
 
   /// Whether what is not here streams through memory.
   func isWindowed(_ tile: Tile) -> Bool {
     guard case .standing(let generation) = tile.bytes, let own = standing[generation] else { return false }
-    if case .window = own.backing { return true }
-    return own.overflow != nil
+    return isWindow(generation) || own.overflow != nil
   }
 
   // MARK: Fetching
