@@ -336,6 +336,12 @@ final class TileStores {
     for (range, reply) in waiting { read(generation, range, wasBad: false, reply: reply) }
   }
 
+  func tryDisk(_ generation: StoreGeneration) {
+    guard standing[generation]?.overflow != nil else { return }
+    endOverflow(of: generation)
+    tryAgain(generation)
+  }
+
   private func endOverflow(of generation: StoreGeneration) {
     guard let overflow = standing[generation]?.overflow else { return }
     standing[generation]?.overflow = nil

@@ -113,10 +113,11 @@ struct WindowedTests {
       world.stores.hold()
       _ = try world.open(item, 1)
       await settle()
-      async let pinning = world.volume.setPinned(item.id, true)
-      await settle()
+      let volume = world.volume
+      let pinning = Task { @DispatchLoop in try await volume.setPinned(item.id, true) }
+      while volume.tiles.tiles.values.allSatisfy({ !$0.isPinned }) { try await Task.sleep(for: .milliseconds(5)) }
       world.stores.letGo()
-      await #expect(throws: StagingError.self) { _ = try await pinning }
+      await #expect(throws: StagingError.self) { _ = try await pinning.value }
       #expect(world.row(item)?.pinned == false && world.row(item)?.windowed == true)
     }
   }
@@ -155,6 +156,30 @@ struct WindowedTests {
       await world.alarms.pass(.seconds(6))
       await settle()
       #expect(world.host.revoked.contains(lease) && world.row(item)?.windowed == false)
+    }
+  }
+
+  @Test("a pinned item whose disk was full goes to the disk again once nobody reads it")
+  func pinnedOverflow() async throws {
+    try await World.run { world in
+      world.host.hasWindow = true
+      let item = try await world.stage("f1")
+      _ = try await world.volume.setPinned(item.id, true)
+      _ = try world.open(item, 1)
+      await settle()
+      let file = try #require(world.stores.made.first)
+      let reads = Reads()
+      try reads.read(world, item, ByteRange(0, 10))
+      await settle()
+      await file.look { $0.failReads(.noSpace) }
+      await settle()
+      #expect(world.row(item)?.windowed == true)
+      world.close(1)
+      await world.alarms.pass(.seconds(6))
+      await settle()
+      #expect(world.row(item)?.windowed == false)
+      #expect(await file.look { $0.triedAgain } == 1)
+      #expect(await file.look { $0.isFilling } == true)
     }
   }
 
