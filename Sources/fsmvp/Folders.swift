@@ -122,12 +122,17 @@ struct Folders {
     if let lock = handover?.takeLock(at: path) { return lock }
     let descriptor = clinux_open(path, O_RDWR | O_CREAT, 0o600)
     guard descriptor >= 0 else { throw StartError("the lock \(path) cannot be made: \(Errno.current)") }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+    let deadline = SystemClock().now() + LockHolder.patience
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       var text = [UInt8](repeating: 0, count: 32)
       let count = pread(descriptor, &text, text.count, 0)
       let pid = String(decoding: text.prefix(max(0, count)), as: UTF8.self).filter(\.isNumber)
-      close(descriptor)
-      throw StartError(LockHolder(pid: Int32(pid), runtime: runtime).sentence)
+      let holder = LockHolder(pid: Int32(pid), runtime: runtime)
+      guard holder.isGone, SystemClock().now() < deadline else {
+        close(descriptor)
+        throw StartError(holder.sentence)
+      }
+      usleep(20_000)
     }
     ftruncate(descriptor, 0)
     let pid = Array("\(getpid())\n".utf8)
