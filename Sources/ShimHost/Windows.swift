@@ -11,6 +11,7 @@ extension RowWindow {
     row.put(block: block, place: place, generation: generation, isWhole: isWhole)
   }
   package func clear(_ block: Int) { row.clear(block: block) }
+  package func note(version: UInt64) { row.note(version: version) }
 }
 
 struct GrantedWindow: RowWindow { let row: RegionWindow }
@@ -20,11 +21,13 @@ struct StandingWindow: InheritedWindow, RowWindow {
   let row: RegionWindow
   let node: NodeID
   let length: Int64
+  let version: UInt64
 
   init(_ standing: InheritedWindowRow) {
     row = standing.window
     node = NodeID(standing.node)
     length = standing.length
+    version = standing.version
   }
 }
 

@@ -23,6 +23,7 @@ struct LeaseMap: WindowMap {
     lease.put(block, place: place, generation: generation, isWhole: isWhole)
   }
   func clear(_ block: Int) { lease.clear(block) }
+  func note(version: UInt64) { lease.note(version: version) }
 }
 
 /// Why an item's bytes do not come, for people; written by the transfer loop, read by whoever lists items.

@@ -20,7 +20,7 @@ extension MediaHubClient: Catalogue {}
 protocol TileStore: AnyObject, Sendable {
   var onFailure: (@Sendable (String?) -> Void)? { get set }
   nonisolated var bytesPresent: Int64 { get }
-  /// Of the version of the source that its bytes are of.
+  /// Of the source, under which its bytes came.
   var validators: [Validator] { get }
   func has(_ range: ByteRange) -> Bool
   func read(_ range: ByteRange, reply: @escaping StoreReply)
@@ -62,10 +62,10 @@ protocol TileStoreMaker: Sendable {
   ///   - label: for the log.
   ///   - uses: of the window's places.
   ///   - generation: none up to this is of a use of a place to come.
-  ///   - validators: what came of the file from a file store came under these.
+  ///   - versions: what came of the file from elsewhere was of these.
   /// - Returns: nil where there is no memory for it.
   @TransferLoop func makeWindow(
-    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following validators: [Validator]
+    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following versions: [UInt64]
   ) -> (any TileStore)?
   @TransferLoop func figures() async throws(SparseStore.Failure) -> CacheFigures
 }
@@ -108,7 +108,7 @@ final class StoreMaker: TileStoreMaker {
       name: name, in: folder, origin: origin, budget: budget, blockSize: blockSize, identity: identity, start: start, beside: beside)
   }
   func makeWindow(
-    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following validators: [Validator]
+    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following versions: [UInt64]
   ) -> (any TileStore)? {
     guard let memory else { return nil }
     if pool == nil {
@@ -117,7 +117,7 @@ final class StoreMaker: TileStoreMaker {
         lastUse: { uses.lastUse(ofPlace: $0) })
     }
     return pool.map {
-      WindowStore(label: label, origin: origin, budget: budget, pool: $0, map: map, chunk: memory.chunk, following: validators)
+      WindowStore(label: label, origin: origin, budget: budget, pool: $0, map: map, chunk: memory.chunk, following: versions)
     }
   }
   func figures() async throws(SparseStore.Failure) -> CacheFigures {

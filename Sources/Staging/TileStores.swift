@@ -92,7 +92,9 @@ final class TileStores {
     start(order, .marked(lease.marked), lease: lease, beside: 0, done: done)
   }
 
-  func takeUp(_ order: Order, _ lease: any InheritedWindow, done: @escaping Done) { start(order, window: lease, done: done) }
+  func takeUp(_ order: Order, _ lease: any InheritedWindow, done: @escaping Done) {
+    start(order, window: lease, following: [lease.version], done: done)
+  }
 
   private func start(_ order: Order, _ start: SparseStore.Start, lease: any Lease, beside: Int64, done: @escaping Done) {
     making += 1
@@ -134,17 +136,19 @@ final class TileStores {
     }
   }
 
-  private func start(_ order: Order, window lease: any WindowLease, done: @escaping Done) {
+  private func start(_ order: Order, window lease: any WindowLease, following versions: [UInt64] = [], done: @escaping Done) {
     making += 1
-    window(order, lease) { [self] store in
+    window(order, lease, following: versions) { [self] store in
       finish(
         order, store.map { .success($0) } ?? .failure(.failed(.noMemory, "there is no memory for a window")), .window(lease), done: done)
     }
   }
 
-  /// - Parameter file: the store of the same file that it is beside.
+  /// - Parameters:
+  ///   - versions: that the file may be of; empty: any.
+  ///   - file: the store of the same file that it is beside.
   private func window(
-    _ order: Order, _ lease: any WindowLease, beside file: (any TileStore)? = nil,
+    _ order: Order, _ lease: any WindowLease, following versions: [UInt64] = [], beside file: (any TileStore)? = nil,
     done: @escaping @Sendable @DispatchLoop ((any TileStore)?) -> Void
   ) {
     guard let uses = host?.windowUses else { return done(nil) }
@@ -152,7 +156,7 @@ final class TileStores {
     Task { @TransferLoop in
       let store = maker.makeWindow(
         label: order.name, origin: order.origin, map: LeaseMap(lease: lease), uses: uses, after: generation,
-        following: file?.validators ?? [])
+        following: file?.validators.map(\.version) ?? versions)
       let note = order.note
       store?.onFailure = { note.sentence = $0 }
       await Self.call(done, store)

@@ -20,6 +20,8 @@ extension FetchPlan {
       if !hasServerPause { notBefore = min(notBefore, now + settings.backoff) }
     }
     waiters.add(.init(id: waiter, range: range, since: now, missing: missing))
+    // Among many who get nothing the newest is tried first: what it wants may come.
+    if lacksConnection { demandCursor = range.start }
     return (.waiting, needLink(now))
   }
 

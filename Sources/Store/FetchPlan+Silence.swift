@@ -4,7 +4,10 @@ import Core
 /// silent is given to a waiter who has none, so that readers of what comes are not starved by readers of what does not.
 extension FetchPlan {
   /// `fetch` brings bytes: an origin that takes its time to begin is not silent before it has had twice that time.
-  mutating func heard(_ fetch: Fetch, _ now: Moment) { silence = max(settings.silence, (now - fetch.lastBytes) * 2) }
+  mutating func heard(_ fetch: Fetch, _ now: Moment) {
+    silence = max(settings.silence, (now - fetch.lastBytes) * 2)
+    yields = 0
+  }
 
   /// When there may be something to end.
   var nextSilence: Moment? {
@@ -22,8 +25,12 @@ extension FetchPlan {
   mutating func yieldSilent(_ now: Moment) -> [Action] {
     let silent = isWholeOnly ? [] : fetches.filter { $0.lastBytes + silence <= now }
     guard !silent.isEmpty else { return [] }
-    // An origin that says nothing to anybody is not asked again and again.
-    silence = min(silence * 2, settings.stallTimeout)
+    // An origin that says nothing, though everybody has had a turn, is given more time.
+    yields += silent.count
+    if yields > waiters.waiters.count {
+      silence = min(silence * 2, settings.stallTimeout)
+      yields = 0
+    }
     return silent.flatMap { end($0) }
   }
 
@@ -41,7 +48,7 @@ extension FetchPlan {
   }
 
   /// Somebody waits for what nobody fetches, and the file has all the connections it may have.
-  private var lacksConnection: Bool {
+  var lacksConnection: Bool {
     !isWholeOnly && !waiters.isEmpty && fetches.count >= connectionCap && comparison == nil && proof == .given && victim() == nil
       && nextDemand() != nil
   }

@@ -171,6 +171,8 @@ struct FetchPlan {
   var lastProgress = Moment(nanoseconds: 0)
   /// How long a fetch may be silent now.
   var silence: Duration
+  /// Fetches ended for their silence since bytes came last, or since it was given more time.
+  var yields = 0
   var hasServerPause = false
   var lastError = ""
   var comparison: Comparison?

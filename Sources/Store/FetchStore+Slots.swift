@@ -5,7 +5,7 @@ import Transfer
 extension FetchStore {
   final func slotBegan(_ slot: FetchSlot, _ validator: Validator, isWhole: Bool) -> Bool {
     guard closed == nil, slots[slot.id] === slot else { return false }
-    guard expected.isEmpty || expected.contains(where: { SourcePin.agree($0, validator) }) else { return false }
+    guard expected.isEmpty || expected.contains(validator.version) else { return false }
     if slot.probe != nil { return probeBegan(slot, validator) }
     let hasBytes =
       plan.heldCount > 0 || !plan.samples.isEmpty || slots.values.contains { $0.hasBegun && $0.generation < slot.generation }

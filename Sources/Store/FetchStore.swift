@@ -22,8 +22,8 @@ package class FetchStore {
   final var slots: [Int: FetchSlot] = [:]
   /// Not nil: closed, and what readers get.
   final private(set) var closed: Errno?
-  /// Not empty: what was given out of this file before came under these, from elsewhere; an answer that agrees with none is another version.
-  final var expected: [Validator] = []
+  /// Not empty: what was given out of this file before, from elsewhere, was of one of these versions; an answer that is of none is another file's.
+  final var expected: [UInt64] = []
   /// Under which what is here came.
   package final var validators: [Validator] { pin.accepted }
   /// For the log.

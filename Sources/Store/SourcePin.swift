@@ -107,7 +107,7 @@ struct SourcePin: Equatable {
   }
 
   /// A strong ETag decides; without one on both sides the date does; nothing agrees only with nothing.
-  static func agree(_ a: Validator, _ b: Validator) -> Bool {
+  private static func agree(_ a: Validator, _ b: Validator) -> Bool {
     if let one = a.etag, let other = b.etag { return one == other }
     if let one = a.lastModified, let other = b.lastModified { return one == other }
     return a == b

@@ -8,6 +8,8 @@ package protocol WindowMap: Sendable {
   func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool)
   /// It is nowhere. Whoever reads it in this moment finds that out; the place can be written to once this returns.
   func clear(_ block: Int)
+  /// Which version of its source the file is of (`Validator.version`), for who comes after this process.
+  func note(version: UInt64)
 }
 
 /// The window of a mount: a bounded piece of memory that holds blocks of all its files; one, on the transfer loop. The memory is the caller's memfd, which

@@ -25,10 +25,10 @@ package final class WindowStore: FetchStore {
   /// - Parameters:
   ///   - label: for the log.
   ///   - chunk: bytes; no part that is fetched ahead is longer.
-  ///   - validators: what came of the file from elsewhere came under these; empty: nothing did.
+  ///   - versions: what came of the file from elsewhere was of these (`Validator.version`); empty: nothing did, or nobody knows.
   package init(
     label: String, origin: any Origin, budget: FetchBudget, pool: WindowPool, map: any WindowMap, chunk: Int64 = 4 << 20,
-    following validators: [Validator] = []
+    following versions: [UInt64] = []
   ) {
     self.pool = pool
     self.map = map
@@ -37,7 +37,7 @@ package final class WindowStore: FetchStore {
     settings.partLimit = max(WindowPool.blockSize, chunk)
     super.init(settings, label: label, seed: .random(in: .min ... .max), origin: origin, budget: budget)
     number = pool.add(self)
-    expected = validators
+    expected = versions.filter { $0 != 0 }
   }
 
   func keys(_ range: ByteRange) -> [WindowPlaces.Key] {
@@ -124,6 +124,8 @@ package final class WindowStore: FetchStore {
   }
 
   // MARK: Another link
+
+  override func pinned() { map.note(version: pin.accepted.last?.version ?? 0) }
 
   override func unpinned() {
     sums = []

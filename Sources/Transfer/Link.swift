@@ -33,4 +33,7 @@ package struct Validator: Sendable, Equatable {
     self.etag = etag
     self.lastModified = lastModified
   }
+
+  /// A number that tells versions apart: by the ETag, else by the date; 0 where the server says nothing.
+  package var version: UInt64 { (etag ?? lastModified).map { max(1, StableHash($0).value) } ?? 0 }
 }

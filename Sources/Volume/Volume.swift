@@ -116,6 +116,8 @@ package protocol WindowLease: Sendable {
   func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool)
   /// Takes a block away; after this call its place may be overwritten. A block that a delivery under way needs is not to be taken.
   func clear(_ block: Int)
+  /// Which version of its source the file's bytes are of, for a control plane that comes after this one; 0: not known.
+  func note(version: UInt64)
 }
 
 /// When places of the window were last used.
@@ -158,6 +160,7 @@ package protocol InheritedLease: Lease {
 package protocol InheritedWindow: WindowLease {
   var node: NodeID { get }
   var length: Int64 { get }
+  var version: UInt64 { get }
 }
 
 /// What a volume asks of whoever mounts it.

@@ -86,6 +86,7 @@ enum LeaseField {
   static let flags = 40
   static let nameLength = 44
   static let name = 48
+  static let version = 112
 }
 
 enum HistogramField {

@@ -14,6 +14,7 @@ package struct InheritedWindowRow: Sendable {
   package let window: RegionWindow
   package let node: UInt64
   package let length: Int64
+  package let version: UInt64
 }
 
 extension LeaseTable {
@@ -71,7 +72,9 @@ extension LeaseTable {
       bytes.load32(LeaseField.flags) == FSMVP_LEASE_WINDOW,
       let taken = take(index, generation, blockShift: FSMVP_WINDOW_SHIFT, blocksAWord: 1)
     else { return nil }
-    return InheritedWindowRow(window: RegionWindow(row: taken.row, blocks: taken.blocks), node: taken.node, length: taken.length)
+    return InheritedWindowRow(
+      window: RegionWindow(row: taken.row, blocks: taken.blocks), node: taken.node, length: taken.length,
+      version: bytes.load(LeaseField.version))
   }
 
   /// Takes the row's map words, where what it says of node, length and map is as this side writes it.

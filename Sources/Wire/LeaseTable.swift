@@ -67,6 +67,7 @@ package final class LeaseTable {
     row.store32(LeaseField.root, fields.root)
     row.store(LeaseField.node, fields.node)
     row.store(LeaseField.length, UInt64(fields.length))
+    row.store(LeaseField.version, 0)
     row.store(LeaseField.mapOffset, UInt64(firstWord) * 8)
     row.store32(LeaseField.mapWords, UInt32(words))
     row.store32(LeaseField.blockShift, fields.blockShift)

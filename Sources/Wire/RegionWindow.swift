@@ -31,6 +31,9 @@ package struct RegionWindow: TableLease {
     }
   }
 
+  /// Of the source, as whoever fetches tells versions apart; for the control plane that comes after this one. 0: not known.
+  package func note(version: UInt64) { row.whileValid { row.region.lease(row.index).store(LeaseField.version, version) } }
+
   private func store(_ block: Int, _ body: (UnsafeMutablePointer<UInt64>) -> Void) {
     guard block >= 0, block < blocks else { return }
     row.whileValid { body(row.word(block)) }

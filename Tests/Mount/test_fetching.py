@@ -148,14 +148,14 @@ def test_a_slow_but_moving_download_is_never_an_error(sim, instances, mode):
     assert got["errno"] is None and got["sha256"] == hashlib.sha256(sim.bytes(file, "tag")).hexdigest()
 
 
-def test_near_readers_are_not_starved_by_far_ones(sim, instances, mode):
-    run = instances(mode)
+def test_near_readers_are_not_starved_by_far_ones(sim, make, mode):
+    run = make(FSMVP_FETCH_MODE=mode).start()
     file = sim.add(256 * MiB, "clip.mp4")
     path = run.stage(file, "tag")
     sim.gate(file=file, **{"from": 16 * MiB})
 
     def at(offset):
-        with open(path, "rb", buffering=0) as stream:
+        with open(path, "rb") as stream:
             stream.seek(offset)
             return stream.read(65536)
 

@@ -59,14 +59,17 @@ import Wire
     let node: NodeID
     let bytes: [UInt8]
 
-    /// All of the file, none of it from the kernel's pages.
-    @DispatchLoop func read() async throws -> Result<[UInt8], Errno> {
+    /// A thread that reads all of the file, none of it from the kernel's pages. Who has to do something before it can end does not join it before.
+    @DispatchLoop func reader() async -> HangingCall<Result<[UInt8], Errno>> {
       var isForgotten = false
       host.invalidatePages(of: node) { isForgotten = true }
       #expect(await eventually { isForgotten })
       let path = scratch.mountpoint + "/a"
-      let call = HangingCall { FileManager.read(path) }
-      return try #require(await Task.detached { call.join() }.value)
+      return HangingCall { FileManager.read(path) }
+    }
+    @DispatchLoop func read() async throws -> Result<[UInt8], Errno> { try await join(await reader()) }
+    @DispatchLoop func join(_ reader: HangingCall<Result<[UInt8], Errno>>) async throws -> Result<[UInt8], Errno> {
+      try #require(await Task.detached { reader.join() }.value)
     }
     @DispatchLoop var leased: UInt64 { host.figures?.counters.leased ?? 0 }
     var underWay: Int { volume.deliveries.withLock { $0.count { $0.isUnderWay } } }
@@ -124,7 +127,7 @@ import Wire
         mount.volume.isStalled = true
         let reads = mount.volume.reads
         if let lease = mount.volume.windows[mount.node] { mount.window.clear(0, of: lease) }
-        let reader = Task { @DispatchLoop in try await mount.read() }
+        let reader = await mount.reader()
         #expect(await eventually { mount.volume.reads == reads + 1 })
         #expect(await eventually { mount.host.figures?.standbyPid != nil && mount.host.region?.standby != 0 })
         let shim = try #require(mount.host.process)
@@ -134,7 +137,7 @@ import Wire
         try await Task.sleep(for: .milliseconds(50))
         #expect(mount.underWay == 1)
         shim.kill(isKilled ? SIGKILL : SIGCONT)
-        #expect(try await reader.value == .success(mount.bytes))
+        #expect(try await mount.join(reader) == .success(mount.bytes))
         #expect(await eventually { mount.underWay == 0 })
         #expect(mount.volume.badReads == 0)
       }
@@ -145,7 +148,7 @@ import Wire
   @DispatchLoop func gone() async throws {
     try await mounted(size: 1000) { mount in
       mount.volume.isStalled = true
-      let reader = Task { @DispatchLoop in try await mount.read() }
+      let reader = await mount.reader()
       for turn in 1...6 {
         #expect(await eventually { mount.volume.reads == turn })
         #expect(await eventually { mount.host.figures?.state == .serving && mount.host.region?.standby != 0 })
@@ -160,7 +163,7 @@ import Wire
       }
       #expect(await eventually { mount.volume.reads == 7 })
       mount.volume.endStall()
-      #expect(try await reader.value == .success(mount.bytes))
+      #expect(try await mount.join(reader) == .success(mount.bytes))
       #expect(mount.volume.badReads == 0)
       #expect(await eventually { mount.underWay == 0 })
     }

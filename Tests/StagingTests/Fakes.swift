@@ -167,7 +167,7 @@ final class FakeStore: TileFileStore {
   var here = RangeSet()
   var validators: [Validator] = []
   /// Of a window: of the file store it is beside.
-  var following: [Validator] = []
+  var following: [UInt64] = []
   func has(_ range: ByteRange) -> Bool { here.contains(range) }
   func tryAgain() { triedAgain += 1 }
   func failReads(_ error: Errno) {
@@ -250,11 +250,11 @@ final class FakeStores: TileStoreMaker {
     return store
   }
   @TransferLoop func makeWindow(
-    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following validators: [Validator]
+    label: String, origin: any Origin, map: any WindowMap, uses: any WindowUses, after generation: UInt32, following versions: [UInt64]
   ) -> (any TileStore)? {
     guard let origin = origin as? FakeOrigin else { return nil }
     let store = FakeStore(name: label, origin: origin, start: .empty, identity: 0)
-    store.following = validators
+    store.following = versions
     state.withLock { $0.windows.append(store) }
     return store
   }
@@ -268,9 +268,11 @@ struct FakeWindow: InheritedWindow {
   let id: LeaseID
   let node: NodeID
   let length: Int64
+  var version: UInt64 = 0
   let blockSize: Int64 = 262_144
   func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool) {}
   func clear(_ block: Int) {}
+  func note(version: UInt64) {}
 }
 
 final class FakeLease: Lease {

@@ -139,7 +139,7 @@ struct WindowedTests {
       await settle()
       let window = try #require(world.stores.windows.first)
       #expect(world.stores.windows.count == 1 && world.host.windows.count == 1)
-      #expect(await window.look { $0.following } == [validator])
+      #expect(await window.look { $0.following } == [validator.version])
       await window.look { $0.answerReads() }
       await settle()
       let lease = try #require(world.host.windows.first?.id)

@@ -346,6 +346,7 @@ struct WindowStoreTests {
     private let words = Mutex<[Int: (place: Int, generation: UInt32)]>([:])
     init(_ window: TestWindow) { self.window = window }
     func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool) { words.withLock { $0[block] = (place, generation) } }
+    func note(version: UInt64) {}
     func clear(_ block: Int) { words.withLock { $0[block] = nil } }
     func read(_ range: ByteRange) -> [UInt8]? {
       var bytes: [UInt8] = []
@@ -358,6 +359,29 @@ struct WindowStoreTests {
       }
       return bytes
     }
+  }
+
+  @Test("a store that follows another one takes its version of the source and no other")
+  @TransferLoop func follows() async throws {
+    let budget = quickBudget()
+    let pool = try WindowPool.test(window, budget: 8 << 20)
+    let origin = SimOrigin(simulator, file: Self.files[0], size: Self.size, client: HTTPClient())
+    let first = WindowStore(label: "item", origin: origin, budget: budget, pool: pool, map: window)
+    let range = ByteRange(0, 4096)
+    #expect(await first.bytes(range) == .success(range))
+    #expect(window.version != 0)
+    first.close(error: .io) {}
+    let second = WindowStore(label: "item", origin: origin, budget: budget, pool: pool, map: window, following: [window.version])
+    #expect(await second.bytes(range) == .success(range))
+    second.close(error: .io) {}
+    let version = window.version
+    simulator.change(file: Self.files[0])
+    let log = StoreLog()
+    let third = WindowStore(label: "item", origin: origin, budget: budget, pool: pool, map: window, following: [version])
+    log.attachFailures(third)
+    #expect(await third.bytes(range) == .failure(.io))
+    #expect(log.failures.last == "the source changed while it was being fetched")
+    third.close(error: .io) {}
   }
 
   @Test("what nobody has open any more takes no memory")

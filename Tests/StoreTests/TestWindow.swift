@@ -35,6 +35,10 @@ final class TestWindow: WindowMap {
       state.words[block] = word
     }
   }
+  func note(version: UInt64) { noted.withLock { $0 = version } }
+  /// What it was told last.
+  var version: UInt64 { noted.withLock { $0 } }
+  private let noted = Mutex<UInt64>(0)
   func clear(_ block: Int) { state.withLock { $0.words[block] = nil } }
 
   var words: [Int: Word] { state.withLock { $0.words } }

@@ -339,7 +339,9 @@ struct fsmvp_lease {
 	uint32_t flags;		     /* FSMVP_LEASE_WINDOW */
 	uint32_t name_length;	     /* 0 of a window */
 	char name[FSMVP_LEASE_NAME]; /* no '/', not beginning with '.' */
-	uint64_t pad[2];	     /* reserved: cached and passthrough open counts */
+	/* Control's, of a window: the version of the source that its bytes came under, for a successor that finds none of them; 0: not known. */
+	uint64_t version;
+	uint64_t pad[1]; /* reserved: cached and passthrough open counts */
 };
 
 #define FSMVP_BUCKETS 256u
@@ -497,6 +499,7 @@ FSMVP_AT(fsmvp_lease, block_shift, 36);
 FSMVP_AT(fsmvp_lease, flags, 40);
 FSMVP_AT(fsmvp_lease, name_length, 44);
 FSMVP_AT(fsmvp_lease, name, 48);
+FSMVP_AT(fsmvp_lease, version, 112);
 FSMVP_SIZE(fsmvp_histogram, 2112);
 FSMVP_AT(fsmvp_histogram, buckets, 64);
 FSMVP_SIZE(fsmvp_hello, 512);
