@@ -102,7 +102,7 @@ test-live: deps
 bench: all bench-deps $(VENV)/.ready
 	$(VENV)/bin/python bench/run.py $(ARGS)
 
-## soak: the long form of the tests of failover, with a report (ARGS="--shim-kills N --control-kills N --seed N")
+## soak: the long form of the tests of failover, with a report (ARGS="--mode range-lru --shim-kills N --control-kills N --seed N")
 soak: all $(VENV)/.ready
 	$(VENV)/bin/python Tests/Mount/soak.py $(ARGS)
 

@@ -186,7 +186,8 @@ package final class MediaHubClient {
     do throws(LinkTarget.Refusal) {
       let link = try LinkTarget.resolve(location, from: url)
       let host = WebAddress(link.reveal())?.host ?? ""
-      let left = LinkExpiry.left(of: link.reveal(), wallSeconds: time.wallNanoseconds() / 1_000_000_000)
+      // Rounded up, as the end that is shown is a whole second.
+      let left = LinkExpiry.left(of: link.reveal(), wallSeconds: (time.wallNanoseconds() + 999_999_999) / 1_000_000_000)
       Log.debug(
         "mediahub.link", ["file": fileID, "host": host, "link": StableHash.hex(link.reveal()), "left": left.map { "\($0)" } ?? "unknown"])
       return Link(url: link, generation: generation, expires: left.map { time.now() + $0 })

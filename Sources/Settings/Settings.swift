@@ -123,7 +123,7 @@ package struct Settings: Sendable {
 
   /// Bytes of the largest part that is asked for at once.
   package var chunkSize: Int64 { bytes(.chunkSize) }
-  /// Bytes of a file that are kept in memory.
+  /// Bytes of all files together that are kept in memory.
   package var cacheSize: Int64 { bytes(.cacheSize) }
   /// Ranges in flight for a file.
   package var maxConcurrentRequests: Int { count(.maxConcurrentRequests) }

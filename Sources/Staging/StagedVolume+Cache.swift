@@ -16,12 +16,10 @@ extension StagedVolume {
   package func setPinned(_ idOrPath: String, _ isPinned: Bool) async throws(StagingError) -> StagedItem {
     guard !isStopping else { throw .failed("fsmvp is stopping: nothing is pinned any more") }
     guard let seq = standing(idOrPath) else { throw Self.noSuch(idOrPath) }
-    guard !isPinned || !(isWindowed || tiles.tiles[seq].map(stores.isWindowed) == true) else {
-      throw .invalid(
-        isWindowed
-          ? "`fetch_mode` is \"range-lru\", which keeps no bytes: pinning needs \"temp-file\""
-          : "it streams through memory while its disk is full: close it, make room and pin it then")
+    guard !isPinned || !isWindowed else {
+      throw .invalid("`fetch_mode` is \"range-lru\", which keeps no bytes: pinning needs \"temp-file\"")
     }
+    guard !isPinned || !streams(seq) else { throw .invalid(Self.streaming) }
     let wasPinned = tiles.tiles[seq]?.isPinned == true
     if wasPinned != isPinned, let error = await journal.write([.pin(seq: seq, isPinned)]) { throw unwritten(error) }
     guard !isStopping, tiles.isStanding(seq) else { throw Self.noSuch(idOrPath) }
@@ -31,15 +29,20 @@ extension StagedVolume {
     return item(tile)
   }
 
+  private static let streaming = "it streams through memory while its disk is full: close it, make room and pin it then"
+  private func streams(_ seq: UInt64) -> Bool { tiles.tiles[seq].map(stores.isWindowed) == true }
+
   private func pin(_ seq: UInt64, wasPinned: Bool) async throws(StagingError) {
     act(tiles.pin(seq))
     if wasPinned, case .standing(let generation)? = tiles.tiles[seq]?.bytes { stores.tryAgain(generation) }
-    guard let failure = await storeFailure(of: seq) else { return }
+    let failure = await storeFailure(of: seq)
+    // An opener was given a window meanwhile.
+    guard failure != nil || streams(seq) else { return }
     if !wasPinned, tiles.tiles[seq]?.isPinned == true {
       journal.note([.pin(seq: seq, false)])
       act(tiles.unpin(seq, at: time))
     }
-    throw .failed("\(failure.sentence); it is not pinned")
+    throw failure.map { .failed("\($0.sentence); it is not pinned") } ?? .invalid(Self.streaming)
   }
 
   /// Waits for the store that is being made, if one is.

@@ -167,7 +167,11 @@ package final class StagedVolume {
     switch action {
     case .makeStore(let entry, let generation): makeStore(entry, generation)
     case .closeStore(let generation): stores.close(generation)
+    case .setFilling(let generation, false) where !isWindowed && stores.isWindow(generation):
+      // It stood in for a file. The next open may find room for one.
+      if let tile = tiles.owner(of: generation) { act(tiles.dropBytes(tile.entry.seq)) }
     case .setFilling(let generation, let isFilling): stores.setFilling(generation, isFilling)
+    case .tryDisk(let generation): stores.tryDisk(generation)
     case .fetchFirst(let generation, let ranges): stores.fetch(generation, first: ranges)
     case .forgetPages(let node, let generation):
       guard let host else { return act(tiles.pagesForgotten(generation)) }

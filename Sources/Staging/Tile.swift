@@ -177,6 +177,8 @@ enum TileAction: Equatable {
   /// Ends lease and store; its file is unlinked. Nobody reads from it any more, or only to be told EIO.
   case closeStore(StoreGeneration)
   case setFilling(StoreGeneration, Bool)
+  /// Nobody reads it any more and it is still filled: what went on through memory on its disk's account goes to the disk, if there is room by now.
+  case tryDisk(StoreGeneration)
   /// These are fetched before all else.
   case fetchFirst(StoreGeneration, [ByteRange])
   /// Then `pagesForgotten`.

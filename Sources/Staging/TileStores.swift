@@ -198,15 +198,18 @@ final class TileStores {
   /// In the folder.
   func bytesPresent(of tile: Tile) -> Int64 {
     guard case .standing(let generation) = tile.bytes else { return tile.leftover?.bytes ?? 0 }
-    if case .window? = standing[generation]?.backing { return 0 }
-    return bytesPresent(of: generation)
+    return isWindow(generation) ? 0 : bytesPresent(of: generation)
+  }
+
+  /// Whether a window is all it has.
+  func isWindow(_ generation: StoreGeneration) -> Bool {
+    if case .window? = standing[generation]?.backing { true } else { false }
   }
 
   /// Whether what is not here streams through memory.
   func isWindowed(_ tile: Tile) -> Bool {
     guard case .standing(let generation) = tile.bytes, let own = standing[generation] else { return false }
-    if case .window = own.backing { return true }
-    return own.overflow != nil
+    return isWindow(generation) || own.overflow != nil
   }
 
   // MARK: Fetching
@@ -335,6 +338,12 @@ final class TileStores {
     order?.note.sentence = nil
     EventLoop.transfer.post { TransferLoop.assumeIsolated { store.setFilling(true) } }
     for (range, reply) in waiting { read(generation, range, wasBad: false, reply: reply) }
+  }
+
+  func tryDisk(_ generation: StoreGeneration) {
+    guard standing[generation]?.overflow != nil else { return }
+    endOverflow(of: generation)
+    tryAgain(generation)
   }
 
   private func endOverflow(of generation: StoreGeneration) {

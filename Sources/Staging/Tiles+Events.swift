@@ -166,7 +166,11 @@ extension Tiles {
 
   /// An item with a tile, open nowhere for some time.
   private mutating func settle(_ seq: UInt64, _ time: Time) -> [TileAction] {
-    guard let tile = tiles[seq], !tile.isPinned else { return [] }
+    guard let tile = tiles[seq] else { return [] }
+    if tile.isPinned {
+      if case .standing(let generation) = tile.bytes { return [.tryDisk(generation)] }
+      return []
+    }
     if tile.wasReadWhole, rules.afterUpload == .unstage { return evict(seq, time) }
     switch tile.bytes {
     case .making: return []

@@ -117,8 +117,8 @@ extension FetchPlan {
     linkExpires = expires
     renewAt = expires.map { end in
       let left = max(.zero, end - now)
-      // A clock that is wrong makes every link seem about to end.
-      return now + max(left - settings.renewal, .nanoseconds(left.nanoseconds / 10 * 9), settings.backoffLimit)
+      // A clock that is wrong may make every link seem about to end.
+      return now + max(left - settings.renewal, .nanoseconds(left.nanoseconds / 10 * 9), settings.backoff)
     }
     // Another link may lead to another server.
     if new > generation {

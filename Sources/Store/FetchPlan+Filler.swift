@@ -94,7 +94,8 @@ extension FetchPlan {
       part = max(1 << 20, min(part, remaining / Int64(2 * tuner.streams)))
     }
     var end = gap.end
-    if gap.count > part + part / 2 { end = min(gap.end, max(roundDown(gap.start + part), roundUp(gap.start + 1))) }
+    // No crumbs, where nobody said how long a part may be.
+    if gap.count > part + (isBounded ? 0 : part / 2) { end = min(gap.end, max(roundDown(gap.start + part), roundUp(gap.start + 1))) }
     let fetch = makeFetch(ByteRange(gap.start, end), isDemand: false, now)
     return [.start(id: fetch.id, range: ByteRange(fetch.start, fetch.limit), isDemand: false)]
   }

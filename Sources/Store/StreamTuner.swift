@@ -38,7 +38,7 @@ struct StreamTuner: Equatable {
 
   init(start: Int, limit: Int, partLimit: Int64 = 16 << 20) {
     self.limit = max(1, limit)
-    self.partLimit = max(1 << 20, partLimit)
+    self.partLimit = max(1, partLimit)
     streams = max(1, min(start, limit))
     settled = streams
   }
@@ -47,7 +47,7 @@ struct StreamTuner: Equatable {
   var partSize: Int64 {
     guard rate > 0 else { return min(partLimit, 2 << 20) }
     let bytes = rate / Double(streams) * 0.5
-    return bytes >= Double(partLimit) ? partLimit : max(1 << 20, Int64(bytes))
+    return bytes >= Double(partLimit) ? partLimit : min(partLimit, max(1 << 20, Int64(bytes)))
   }
 
   /// `count` bytes came while `active` ranges of the filler were in flight.

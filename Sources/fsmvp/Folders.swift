@@ -11,7 +11,7 @@ struct Folders {
   let instance: String
   /// Of this service, below the state folder: items of another MediaHub (or of the demo) are not this one's.
   let state: String
-  /// `<cache>/<instance id>`, for files of bytes.
+  /// `<cache>/<instance id>`, for files of bytes. Where none are kept and it cannot be made, a folder in the runtime folder that stays empty.
   let bytes: String
   /// Of the file `lock` in the runtime folder, whose flock is ours as long as it is open.
   let lock: Int32
@@ -24,9 +24,10 @@ struct Folders {
 
   /// - Parameters:
   ///   - service: tells services apart; the API base, or "demo".
+  ///   - keepsBytes: false: a cache folder that cannot be written to is as good as any.
   ///   - handover: of the image before this one, which held the lock.
   /// - Throws: one sentence: which folder, what is wrong with it, which setting names it.
-  init(runtime: String, state: String, cache: String, service: String, handover: Handover?) throws(StartError) {
+  init(runtime: String, state: String, cache: String, service: String, keepsBytes: Bool, handover: Handover?) throws(StartError) {
     try Self.refuseFuse(state, "state_dir")
     try Self.refuseFuse(cache, "cache_dir or temp_dir")
     // The longest name we put there.
@@ -43,9 +44,7 @@ struct Folders {
     instance = try Self.instance(in: state)
     self.state = "\(state)/\(service == "demo" ? service : "service-" + StableHash.hex(service))"
     try Self.make(self.state, "state_dir")
-    bytes = "\(cache)/\(instance)"
-    try Self.make(cache, "cache_dir", mayBeOthers: true)
-    try Self.make(bytes, "cache_dir")
+    bytes = try Self.bytes("\(cache)/\(instance)", in: cache, spare: keepsBytes ? nil : "\(runtime)/cache")
     // Shims that serve from this very folder share one description of it, and its lock; a descriptor of our own could not have that.
     bytesDescriptor = survivor?.root(at: bytes) ?? clinux_open(bytes, O_RDONLY | O_DIRECTORY, 0)
     guard bytesDescriptor >= 0 else { throw StartError("the cache folder \(bytes) cannot be opened: \(Errno.current)") }
@@ -57,6 +56,19 @@ struct Folders {
   }
 
   // MARK: Steps
+
+  /// - Parameter spare: what does as well, where nothing is to be written there.
+  private static func bytes(_ folder: String, in cache: String, spare: String?) throws(StartError) -> String {
+    do throws(StartError) {
+      try make(cache, "cache_dir", mayBeOthers: true, isWritten: spare == nil)
+      try make(folder, "cache_dir", isWritten: spare == nil)
+      return folder
+    } catch {
+      guard let spare else { throw error }
+      try make(spare, "runtime_dir")
+      return spare
+    }
+  }
 
   /// That of the shims that serve, or a new one.
   private static func window(_ survivor: Survivor?) throws(StartError) -> Int32 {
@@ -74,7 +86,7 @@ struct Folders {
   }
 
   /// Makes the folder with what leads to it, 0700, and checks that it is ours (`mayBeOthers`: that we can write to it, as a shared disk).
-  private static func make(_ path: String, _ setting: String, mayBeOthers: Bool = false) throws(StartError) {
+  private static func make(_ path: String, _ setting: String, mayBeOthers: Bool = false, isWritten: Bool = true) throws(StartError) {
     var made = ""
     for part in path.split(separator: "/") {
       made += "/" + part
@@ -92,7 +104,7 @@ struct Folders {
     guard mayBeOthers || status.st_uid == geteuid() else {
       throw StartError("the folder \(path) belongs to another user (uid \(status.st_uid)); set \(setting) to one of your own")
     }
-    guard access(path, W_OK | X_OK) == 0 else {
+    guard access(path, isWritten ? W_OK | X_OK : X_OK) == 0 else {
       throw StartError("the folder \(path) cannot be written to: \(Errno.current); set \(setting) to one that can")
     }
   }
@@ -110,12 +122,17 @@ struct Folders {
     if let lock = handover?.takeLock(at: path) { return lock }
     let descriptor = clinux_open(path, O_RDWR | O_CREAT, 0o600)
     guard descriptor >= 0 else { throw StartError("the lock \(path) cannot be made: \(Errno.current)") }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+    let deadline = SystemClock().now() + LockHolder.patience
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       var text = [UInt8](repeating: 0, count: 32)
       let count = pread(descriptor, &text, text.count, 0)
       let pid = String(decoding: text.prefix(max(0, count)), as: UTF8.self).filter(\.isNumber)
-      close(descriptor)
-      throw StartError(LockHolder(pid: Int32(pid), runtime: runtime).sentence)
+      let holder = LockHolder(pid: Int32(pid), runtime: runtime)
+      guard holder.isGone, SystemClock().now() < deadline else {
+        close(descriptor)
+        throw StartError(holder.sentence)
+      }
+      usleep(20_000)
     }
     ftruncate(descriptor, 0)
     let pid = Array("\(getpid())\n".utf8)

@@ -4,11 +4,14 @@ import Glibc
 /// Who holds a runtime folder's lock, asked whether it still answers.
 struct LockHolder {
   /// A control plane at work answers at once.
-  private static let patience: Duration = .seconds(2)
+  static let patience: Duration = .seconds(2)
 
   /// As the lock's file has it; nil where it could not be read.
   let pid: Int32?
   let runtime: String
+
+  /// It died while it started a program, which has the lock until it runs.
+  var isGone: Bool { pid.map { kill($0, 0) != 0 && errno == ESRCH } ?? false }
 
   /// Why there is no second control plane, and what to do. Asks it, so it may take two seconds.
   var sentence: String {
@@ -16,6 +19,7 @@ struct LockHolder {
       return "a control plane runs already on \(runtime) (pid \(name)); use it, end it with `fsmvp stop`, "
         + "or set FSMVP_RUNTIME_DIR, FSMVP_STATE_DIR and FSMVP_MOUNTPOINT for a second one"
     }
+    if isGone { return "a process that a dead control plane (pid \(name)) started holds \(runtime)/lock; end it (`fuser \(runtime)/lock`)" }
     return
       "a control plane (pid \(name)) holds \(runtime) but does not answer: it hangs or is stopped; `kill -CONT \(name)` lets it go on, "
       + "`kill -9 \(name)` ends it and the next `fsmvp run` takes over; uploads go on meanwhile"

@@ -36,7 +36,7 @@ enum Run {
       let folders = try Folders(
         runtime: service.settings.runtimeFolder, state: service.settings.stateFolder, cache: service.settings.bytesFolder,
         service: service.simulator == nil ? service.apiBase : "demo",
-        handover: handover)
+        keepsBytes: service.settings.fetchMode == .tempFile, handover: handover)
       EventLoop.start()
       Task { @DispatchLoop in
         do throws(StartError) {

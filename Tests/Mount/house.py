@@ -167,6 +167,14 @@ class Instance:
         self.environment |= environment
         self.log = self.folder / "log"
 
+    def configure(self, text):
+        """The configuration of the next start."""
+        config = self.folder / "config.toml"
+        config.write_text(text)
+        config.chmod(0o600)
+        self.environment["FSMVP_CONFIG"] = str(config)
+        return self
+
     # The control plane
 
     def start(self, *arguments, expect_ready=True):

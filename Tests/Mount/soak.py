@@ -67,9 +67,9 @@ def control_kills(stand, count):
     return outages
 
 
-def uploads(sim, folder, seed):
+def uploads(make, sim, folder, seed):
     """The issue's figure: a 1 GiB O_DIRECT read and a browser's upload, 50 kills of the shim, 20 of the control plane."""
-    browser, receiver, run = Chromium(), Receiver(), Instance(sim)
+    browser, receiver, run = Chromium(), Receiver(), make()
     try:
         outages, running = read_and_upload(
             run.start(), sim, folder, browser, receiver, 1024 * MiB, 40 * MiB, shim_kills=50, control_kills=20, seed=seed)
@@ -86,14 +86,20 @@ def main():
     parser.add_argument("--shim-kills", type=int, default=1000)
     parser.add_argument("--control-kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--mode", choices=["temp-file", "range-lru"], default="temp-file")
+    parser.add_argument("--cache-size", default="64MiB", help="of the window; with range-lru")
     options = parser.parse_args()
-    print(f"seed {options.seed}")
+    print(f"seed {options.seed}, {options.mode}" + (f" with {options.cache_size}" if options.mode == "range-lru" else ""))
     draw = random.Random(options.seed)
     sim = Sim()
+
+    def make():
+        return Instance(sim, FSMVP_FETCH_MODE=options.mode).configure(f'cache_size = "{options.cache_size}"\n')
+
     with tempfile.TemporaryDirectory(prefix="fsmvp-soak-") as folder:
-        run = Instance(sim)
+        run = make()
         try:
-            uploads(sim, pathlib.Path(folder), options.seed)
+            uploads(make, sim, pathlib.Path(folder), options.seed)
             stand = Stand(run.start(), sim, pathlib.Path(folder), size=64 * MiB)
             alone = max(1, options.shim_kills // 5)
             outages, work = shim_kills(stand, alone, ["probe"], draw)

@@ -1,8 +1,10 @@
 """The control plane dies, and the next one goes on where it was."""
 
+import fcntl
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -124,6 +126,19 @@ def test_a_living_control_plane_that_hangs_is_named(stand):
     finally:
         stand.run.process.send_signal(signal.SIGCONT)
     assert stand.run.cli("status").code == 0
+
+
+def test_a_lock_that_outlives_its_control_plane_for_a_moment_is_waited_for(stand):
+    """A control plane that dies while it starts a program leaves it to that, until that runs."""
+    stand.run.kill()
+    lock = open(stand.run.runtime / "lock")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    letting_go = threading.Timer(0.5, lock.close)
+    letting_go.start()
+    stand.run.start()
+    letting_go.join()
+    stand.ready()
+    assert os.stat(stand.path).st_size == 8 * MiB
 
 
 def test_a_shim_that_nobody_adopts(sim, make, tmp_path):

@@ -74,8 +74,9 @@ def slowdisk(tmp_path_factory):
     return str(library)
 
 
-def test_while_the_disk_is_slow(sim, make, slowdisk):
-    run = make()
+@pytest.mark.parametrize("mode", ["temp-file", "range-lru"])
+def test_while_the_disk_is_slow(sim, make, slowdisk, mode):
+    run = make(FSMVP_FETCH_MODE=mode)
     switch = run.folder / "slow"
     run.environment |= {"LD_PRELOAD": slowdisk, "SLOWDISK_SWITCH": str(switch), "SLOWDISK_MS": "2000"}
     run.start()

@@ -168,7 +168,7 @@ struct KeepingTests {
     bench.open(entry, 1)
     bench.close(1, read: 100)
     bench.pass(5)
-    #expect(bench.asked.isEmpty && bench.bytes(entry) == .standing(store))
+    #expect(bench.asked == [.tryDisk(store)] && bench.bytes(entry) == .standing(store))
     bench.unpin(entry)
     #expect(bench.refs(entry) == nil, "one too many, and the older one")
     #expect(bench.asked.contains(.closeStore(store)))

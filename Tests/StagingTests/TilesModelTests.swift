@@ -431,6 +431,8 @@ private struct Walk {
       case .setFilling(let generation, let isFilling):
         #expect(live[generation] != nil)
         filling[generation] = isFilling
+      case .tryDisk(let generation):
+        #expect(filling[generation] == true && tiles.owner(of: generation)?.openRef == 0)
       case .fetchFirst(let generation, _): #expect(live[generation] != nil)
       case .unlink(let leftover):
         let found = left.first { $0.value == leftover }?.key

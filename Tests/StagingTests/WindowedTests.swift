@@ -64,6 +64,64 @@ struct WindowedTests {
     }
   }
 
+  @Test("what streamed because there was no room gets a file at the first open after its grace")
+  func fileAgain() async throws {
+    try await World.run { world in
+      world.host.hasWindow = true
+      world.stores.state.withLock { $0.room = 100 }
+      let item = try await world.stage("f1")
+      _ = try world.open(item, 1)
+      await settle()
+      world.close(1)
+      await settle()
+      // Who comes back at once goes on with the same.
+      let again = try world.open(item, 2)
+      await settle()
+      #expect(again.list == [.success(LeaseID(1000))] && world.stores.windows.count == 1)
+      world.close(2)
+      world.stores.state.withLock { $0.room = nil }
+      await world.alarms.pass(.seconds(6))
+      await settle()
+      #expect(world.host.revoked.contains(LeaseID(1000)) && world.row(item)?.windowed == false)
+      let next = try world.open(item, 3)
+      await settle()
+      #expect(next.list == [.success(world.host.leases.last?.id)] && world.stores.made.count == 1)
+    }
+  }
+
+  @Test("where nothing is to be kept a window stays after the grace")
+  func windowStays() async throws {
+    try await World.run({ $0.isWindowed = true }) { world in
+      world.host.hasWindow = true
+      let item = try await world.stage("f1")
+      _ = try world.open(item, 1)
+      await settle()
+      world.close(1)
+      await world.alarms.pass(.seconds(6))
+      await settle()
+      #expect(world.host.revoked.isEmpty && world.row(item)?.windowed == true)
+      #expect(await world.stores.windows.first?.look { $0.isFilling } == false)
+    }
+  }
+
+  @Test("an item that an opener was given a window for meanwhile is not pinned")
+  func pinnedMeanwhile() async throws {
+    try await World.run { world in
+      world.host.hasWindow = true
+      world.stores.state.withLock { $0.room = 100 }
+      let item = try await world.stage("f1")
+      world.stores.hold()
+      _ = try world.open(item, 1)
+      await settle()
+      let volume = world.volume
+      let pinning = Task { @DispatchLoop in try await volume.setPinned(item.id, true) }
+      while volume.tiles.tiles.values.allSatisfy({ !$0.isPinned }) { try await Task.sleep(for: .milliseconds(5)) }
+      world.stores.letGo()
+      await #expect(throws: StagingError.self) { _ = try await pinning.value }
+      #expect(world.row(item)?.pinned == false && world.row(item)?.windowed == true)
+    }
+  }
+
   @Test("a disk that fills up in the middle: what is in the file is read from it, the rest through a window of the same version")
   func overflow() async throws {
     try await World.run { world in
@@ -98,6 +156,30 @@ struct WindowedTests {
       await world.alarms.pass(.seconds(6))
       await settle()
       #expect(world.host.revoked.contains(lease) && world.row(item)?.windowed == false)
+    }
+  }
+
+  @Test("a pinned item whose disk was full goes to the disk again once nobody reads it")
+  func pinnedOverflow() async throws {
+    try await World.run { world in
+      world.host.hasWindow = true
+      let item = try await world.stage("f1")
+      _ = try await world.volume.setPinned(item.id, true)
+      _ = try world.open(item, 1)
+      await settle()
+      let file = try #require(world.stores.made.first)
+      let reads = Reads()
+      try reads.read(world, item, ByteRange(0, 10))
+      await settle()
+      await file.look { $0.failReads(.noSpace) }
+      await settle()
+      #expect(world.row(item)?.windowed == true)
+      world.close(1)
+      await world.alarms.pass(.seconds(6))
+      await settle()
+      #expect(world.row(item)?.windowed == false)
+      #expect(await file.look { $0.triedAgain } == 1)
+      #expect(await file.look { $0.isFilling } == true)
     }
   }
 

@@ -127,6 +127,20 @@ struct RenewalTests {
     #expect(bench.plan.generation == 2 && bench.running.count == 2)
   }
 
+  @Test("links of a few seconds are replaced before they end", arguments: [2, 5, 16])
+  func short(life: Int) {
+    var bench = PlanBench(size: 100 * mib) { $0.stallTimeout = .seconds(6000) }
+    bench.hasLink = false
+    bench.read(0, mib)
+    let end = bench.now + .seconds(life)
+    bench.act(bench.plan.linkReady(generation: 1, expires: end, now: bench.now))
+    while bench.links == 1, bench.now < end {
+      bench.receive(1, upTo: 1000)
+      bench.pass(.milliseconds(50))
+    }
+    #expect(bench.links == 2 && bench.now < end)
+  }
+
   @Test("a service that gives no other link in time changes nothing while the old one works")
   func keeps() {
     var bench = PlanBench(size: 100 * mib) { $0.stallTimeout = .seconds(6000) }
@@ -252,6 +266,20 @@ struct WindowPlanTests {
     }
     #expect(most > 16 * mib)
     #expect(bench.started.count(where: \.isDemand) < 20)
+  }
+
+  @Test("no part ahead of a reader is longer than it may be", arguments: [256 * kib, 512 * kib, 3 * mib])
+  func parts(limit: Int64) {
+    var bench = bench { $0.partLimit = limit }
+    bench.fill()
+    for part in 0..<1000 as Range<Int64> {
+      let range = ByteRange(part * 128 * kib + 777, (part + 1) * 128 * kib + 777)
+      if bench.plan.extents.contains(range) { bench.plan.touched(range) } else { bench.read(range.start, range.end) }
+      bench.act([])
+      bench.drain()
+    }
+    let ahead = bench.started.filter { !$0.isDemand }.map(\.range.count)
+    #expect(ahead.count > 20 && ahead.allSatisfy { $0 <= limit })
   }
 
   @Test("jumping about costs little more than what is read", arguments: 0..<20)
