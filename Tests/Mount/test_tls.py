@@ -178,7 +178,7 @@ def test_ca_file_is_trusted_for_the_service_and_the_bytes(sim, secure, tmp_path)
     file = sim.add(3 * MiB + 17, "clip.mp4")
     with open(run.stage(file, "tag"), "rb") as stream:
         assert stream.read() == sim.bytes(file, "tag")
-    assert secure.tls.entered > 1
+    assert secure.tls.entered >= 1
 
 
 def test_a_certificate_of_another_name_is_named(sim, secure):
@@ -195,7 +195,7 @@ def test_a_proxy_is_gone_through_and_its_password_is_told_to_nobody_else(sim, se
     file = sim.add(3 * MiB + 17, "clip.mp4")
     with open(run.stage(file, "tag"), "rb") as stream:
         assert stream.read() == sim.bytes(file, "tag")
-    assert door.entered > 1
+    assert door.entered >= 1
     shown = run.cli("config")
     assert f"{proxy.scheme}://‹redacted›@127.0.0.1:{door.port}" in shown.out, shown
     assert "pa55word" not in shown.out + shown.err + run.log.read_text()
