@@ -12,6 +12,7 @@ extension FetchPlan {
     fetches[index].position = end
     fetches[index].lastBytes = now
     let range = ByteRange(fetch.position, end)
+    if !timesGivenUp.isEmpty { timesGivenUp = timesGivenUp.filter { !range.contains($0.key) } }
     let new = held.missing(in: range).reduce(0) { $0 + $1.count }
     held.insert(range)
     heldCount += new

@@ -5,7 +5,8 @@ extension FetchPlan {
   enum ReadAnswer: Equatable { case present, waiting, failed(Errno) }
 
   /// A reader wants `range` (not empty, inside the file) and is known as `waiter` from now on.
-  mutating func read(_ range: ByteRange, waiter: Int, now: Moment) -> (ReadAnswer, [Action]) {
+  /// - Parameter since: when he began to wait, had he waited all the time; nil: now.
+  mutating func read(_ range: ByteRange, waiter: Int, since: Moment? = nil, now: Moment) -> (ReadAnswer, [Action]) {
     speculation.read(range)
     cursors.read(range, held: held, size: size)
     guard let missing = extents.firstMissing(in: range)?.start else { return (.present, []) }
@@ -19,7 +20,8 @@ extension FetchPlan {
       emptyWholes = 0
       if !hasServerPause { notBefore = min(notBefore, now + settings.backoff) }
     }
-    waiters.add(.init(id: waiter, range: range, since: now, missing: missing))
+    if waiters.isEmpty { turnBegan = now }
+    waiters.add(.init(id: waiter, range: range, since: since ?? now, missing: missing))
     // Among many who get nothing the newest is tried first: what it wants may come.
     if lacksConnection { demandCursor = range.start }
     return (.waiting, needLink(now))

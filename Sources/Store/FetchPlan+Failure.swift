@@ -114,11 +114,13 @@ extension FetchPlan {
   /// - Parameter expires: when it ends, where that is known.
   mutating func linkReady(generation new: Int, expires: Moment? = nil, now: Moment) -> [Action] {
     isRenewing = false
-    linkExpires = expires
+    // By a clock that is wrong it may be over at once, and would be replaced before every read.
+    linkExpires = expires.map { max($0, now + settings.backoffLimit) }
     renewAt = expires.map { end in
       let left = max(.zero, end - now)
-      // A clock that is wrong may make every link seem about to end.
-      return now + max(left - settings.renewal, .nanoseconds(left.nanoseconds / 10 * 9), settings.backoff)
+      // A clock that is wrong may make every link seem about to end, or over.
+      let floor = left > settings.backoff * 2 ? settings.backoff : settings.backoffLimit
+      return now + max(left - settings.renewal, .nanoseconds(left.nanoseconds / 10 * 9), floor)
     }
     // Another link may lead to another server.
     if new > generation {

@@ -105,12 +105,18 @@ extension FetchPlan {
     ByteRange(fetch.start, max(fetch.start, min(fetch.limit, advance(fetch.position, by: reach + 1))))
   }
 
-  /// The fetch that is missed least: of the filler, with nobody waiting for what comes next in it, furthest from the readers.
+  /// The fetch that is missed least: of the filler, or of readers who have all left, with nobody waiting for what comes next in it, furthest from the
+  /// readers.
   func victim() -> Fetch? {
     guard !isWholeOnly else { return nil }
     let places = cursors.streams.map { min($0.position, size) }
     func distance(_ fetch: Fetch) -> Int64 { places.map { fetch.start >= $0 ? fetch.start - $0 : fetch.start + (size - $0) }.min() ?? 0 }
-    return fetches.filter { !$0.isDemand && waiters.firstMissing(in: near($0)) == nil }.max { distance($0) < distance($1) }
+    func isSpare(_ fetch: Fetch) -> Bool {
+      guard waiters.firstMissing(in: near(fetch)) == nil else { return false }
+      // One that has everything is about to end, and its connection can be kept.
+      return !fetch.isDemand || !fetch.inFlight.isEmpty && !waiters.waiters.contains { $0.range.overlaps(fetch.inFlight) }
+    }
+    return fetches.filter(isSpare).max { distance($0) < distance($1) }
   }
 
   /// Gives up one connection for demand, of this file or another; nothing where none can be spared.

@@ -82,6 +82,8 @@ struct FetchPlan {
     let epoch: Int
     /// When its last bytes came, or it began.
     var lastBytes: Moment
+    /// How often what somebody lacks of it was given up before, as nothing came.
+    var timesGivenUp = 0
     var inFlight: ByteRange { ByteRange(min(position, limit), limit) }
   }
 
@@ -173,6 +175,14 @@ struct FetchPlan {
   var silence: Duration
   /// Fetches ended for their silence since bytes came last, or since it was given more time.
   var yields = 0
+  /// The bytes that waiters lacked of fetches that were ended for their silence, and how often; until they come.
+  var timesGivenUp: [Int64: Int] = [:]
+  /// How long those who wait may keep others from where the bytes are to go, while none come.
+  var turn: Duration
+  /// When that began.
+  var turnBegan = Moment(nanoseconds: 0)
+  /// Having made way, they do not come back before.
+  var restsUntil = Moment(nanoseconds: 0)
   var hasServerPause = false
   var lastError = ""
   var comparison: Comparison?
@@ -193,6 +203,7 @@ struct FetchPlan {
     connectionCap = max(1, settings.rangesPerFile)
     random = settings.seed
     silence = settings.silence
+    turn = settings.silence
   }
 
   // MARK: Free bytes
@@ -226,7 +237,7 @@ struct FetchPlan {
   mutating func makeFetch(_ range: ByteRange, isDemand: Bool, _ now: Moment) -> Fetch {
     let fetch = Fetch(
       id: nextID, start: range.start, position: range.start, limit: range.end, isDemand: isDemand, generation: generation, epoch: epoch,
-      lastBytes: now)
+      lastBytes: now, timesGivenUp: timesGivenUp.filter { range.contains($0.key) }.values.max() ?? 0)
     nextID += 1
     fetches.insert(fetch, at: fetches.firstIndex { $0.start > fetch.start } ?? fetches.count)
     return fetch

@@ -118,12 +118,15 @@ package class FetchStore {
   // MARK: Waiters
 
   /// A waiter of the plan: `reply` comes once all of `range` is there and marked, or cannot be; at once where it is.
-  final func wait(for range: ByteRange, reply: @escaping StoreReply) {
+  /// - Parameter waited: how long it has been one before.
+  final func wait(for range: ByteRange, waited: Duration = .zero, reply: @escaping StoreReply) {
     let waiting = Waiting(range: range, reply: reply)
     if let closed { return left(waiting, delivery: reply(.failure(closed))) }
     let waiter = nextWaiter
     nextWaiter += 1
-    let (answer, actions) = plan.read(range, waiter: waiter, now: now)
+    let now = now
+    let (answer, actions) = plan.read(
+      range, waiter: waiter, since: Moment(nanoseconds: now.nanoseconds &- UInt64(max(0, waited.nanoseconds))), now: now)
     switch answer {
     case .present: left(waiting, delivery: reply(.success(range)))
     case .failed(let error): left(waiting, delivery: reply(.failure(error)))
@@ -133,6 +136,18 @@ package class FetchStore {
       act(actions)
     }
   }
+
+  /// Those who wait leave without an answer, and come again: with what they asked, and how long they have been waiters.
+  final func stepBack() -> [(waiting: Waiting, waited: Duration)] {
+    let now = now
+    let (left, actions) = plan.stepBack(now)
+    let waiting = left.compactMap { waiter in replies.removeValue(forKey: waiter.id).map { ($0, now - waiter.since) } }
+    act(actions)
+    return waiting
+  }
+  /// Not in the middle of anything, and nothing comes for those who wait.
+  final var mayStepBack: Bool { closed == nil && !isActing && plan.mayStepBack(now) }
+  final var rests: Bool { closed == nil && plan.restsUntil > now }
 
   /// While true, what readers will want is fetched; while false only what is waited for.
   package func setFilling(_ isFilling: Bool) {
@@ -270,17 +285,18 @@ package class FetchStore {
   /// A connection is to be had.
   final func take(isDemand: Bool) {
     if isDemand { asksDemand = false } else { asksFill = false }
-    guard closed == nil else { return }
+    // In the middle of something, what is decided now would be done too late, and others would decide without knowing of it; `settle` asks again.
+    guard closed == nil, !isActing else { return }
     let actions = isDemand ? plan.startDemand(now) : plan.startFill(now, room: room)
     if !actions.isEmpty { act(actions) }
   }
 
-  final var canYield: Bool { closed == nil && plan.victim() != nil }
+  final var canYield: Bool { closed == nil && !isActing && plan.victim() != nil }
   final func yield() { act(plan.preempt()) }
 
   /// A connection of it that brings nothing goes to somebody who has none. False where all of them do.
   final func yieldSilent() -> Bool {
-    let actions = closed == nil ? plan.yieldSilent(now) : []
+    let actions = closed == nil && !isActing ? plan.yieldSilent(now) : []
     act(actions)
     return !actions.isEmpty
   }

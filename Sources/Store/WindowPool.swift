@@ -36,19 +36,25 @@ package final class WindowPool {
   private var nextStore = 1
 
   private struct Applicant {
+    let number: Int
     let store: WindowStore
     let range: ByteRange
     let reply: StoreReply
+    /// How long it was let in before, in vain.
+    var waited = Duration.zero
   }
   private struct Held {
     let keys: [WindowPlaces.Key]
     let isUnderWay: @Sendable () -> Bool
   }
   private var queue: [Applicant] = []
+  private var nextApplicant = 1
   private var held: [Held] = []
   private var isPumping = false
   private var timer: LoopTimer?
   private var period = Duration.milliseconds(5)
+  /// When it looks next.
+  private(set) var due: Moment?
 
   /// - Parameters:
   ///   - descriptor: of a memfd of at least `places` blocks; outlives the pool.
@@ -123,8 +129,13 @@ package final class WindowPool {
   // MARK: Readers
 
   func apply(_ store: WindowStore, _ range: ByteRange, _ reply: @escaping StoreReply) {
-    queue.append(Applicant(store: store, range: range, reply: reply))
+    enqueue(store, range, reply)
     pump()
+  }
+
+  private func enqueue(_ store: WindowStore, _ range: ByteRange, _ reply: @escaping StoreReply, waited: Duration = .zero) {
+    queue.append(Applicant(number: nextApplicant, store: store, range: range, reply: reply, waited: waited))
+    nextApplicant += 1
   }
 
   /// A reader leaves; while `delivery` says so it still reads.
@@ -138,19 +149,34 @@ package final class WindowPool {
     if !queue.isEmpty { pump() }
   }
 
-  /// Lets in, in order, whoever there is room for. Nobody waits for what is only speculation.
+  /// Lets in, in order, whoever there is room for. Nobody waits for what is only speculation, nor for ever for readers whose bytes do not come.
   private func pump() {
     guard !isPumping else { return }
     isPumping = true
     defer { isPumping = false }
-    while let first = queue.first {
+    while let first = queue.first(where: { !$0.store.rests }) {
       let keys = first.store.keys(first.range)
       if !places.admits(keys) { sweep() }
       while !places.admits(keys), let donor = stores.values.first(where: { $0.canYield }) { donor.yield() }
+      while !places.admits(keys), let silent = stores.values.first(where: { keepsOthersOut($0) }) { stepBack(silent) }
+      // It rests itself now, or its file was closed by an answer.
+      guard !first.store.rests, let index = queue.firstIndex(where: { $0.number == first.number }) else { continue }
       guard places.admits(keys) else { return watch() }
-      queue.removeFirst()
+      queue.remove(at: index)
       places.enter(keys)
-      first.store.wait(for: first.range, reply: first.reply)
+      first.store.wait(for: first.range, waited: first.waited, reply: first.reply)
+    }
+    if !queue.isEmpty { watch() }
+  }
+
+  private func keepsOthersOut(_ store: WindowStore) -> Bool {
+    store.mayStepBack && queue.contains { $0.store !== store && !$0.store.rests }
+  }
+
+  private func stepBack(_ store: WindowStore) {
+    for (waiting, waited) in store.stepBack() {
+      enqueue(store, waiting.range, waiting.reply, waited: waited)
+      leave(store.keys(waiting.range))
     }
   }
 
@@ -179,7 +205,7 @@ package final class WindowPool {
     let share = places.capacity * 3 / 4 / filling - places.unread(of: store.number)
     // A part may begin and end inside a block.
     let room = min(share, places.room(now: clock.now().nanoseconds, patience: Self.patience)) - 1
-    return queue.isEmpty ? Int64(max(0, room)) * Self.blockSize : 0
+    return queue.contains { !$0.store.rests } ? 0 : Int64(max(0, room)) * Self.blockSize
   }
 
   // MARK: Places
@@ -225,10 +251,19 @@ package final class WindowPool {
   func watch() {
     if timer == nil { timer = try? LoopTimer(on: .transfer) { [weak self] in self?.look() } }
     period = queue.isEmpty ? .milliseconds(5) : .milliseconds(1)
+    arm()
+  }
+
+  private func arm() {
+    let moment = clock.now() + period
+    // Put off by everybody who comes meanwhile, it would never look where many come.
+    if let due, due <= moment { return }
+    due = moment
     timer?.start(after: period)
   }
 
   func look() {
+    due = nil
     sweep()
     var read: [Int: [(block: Int, end: Int64)]] = [:]
     for (number, place) in places.places.enumerated() {
@@ -247,7 +282,7 @@ package final class WindowPool {
     } else {
       period = read.isEmpty ? min(.milliseconds(200), period * 2) : .milliseconds(5)
     }
-    timer?.start(after: period)
+    arm()
   }
 
   /// For tests: nothing is left of what stores took.

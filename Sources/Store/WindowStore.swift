@@ -104,6 +104,8 @@ package final class WindowStore: FetchStore {
     guard slot.probe == nil else { return }
     remember(slot.buffered)
     pool.release(keys(slot.range))
+    // What was still coming when the last reader left.
+    if closed == nil, !plan.isFilling, plan.waiters.isEmpty { pool.drop(self) }
   }
 
   override func take(_ bytes: UnsafeRawBufferPointer, _ range: ByteRange, of slot: FetchSlot) -> Bool {
@@ -112,8 +114,11 @@ package final class WindowStore: FetchStore {
       let key = WindowPlaces.Key(file: number, block: Int(offset / WindowPool.blockSize))
       let within = offset % WindowPool.blockSize
       let count = min(range.end - offset, WindowPool.blockSize - within)
-      // Claimed since the fetch began, so there is one.
-      guard let place = pool.place(for: key, of: self) else { return true }
+      // Claimed since the fetch began, so there is one; what were lost here without a word would count as received with the bytes after it.
+      guard let place = pool.place(for: key, of: self) else {
+        slot.fetch?.cancel()
+        return true
+      }
       let part = UnsafeRawBufferPointer(rebasing: bytes[Int(offset - range.start)..<Int(offset - range.start + count)])
       if let from = part.baseAddress { (place + Int(within)).copyMemory(from: from, byteCount: part.count) }
       offset += count
@@ -138,8 +143,10 @@ package final class WindowStore: FetchStore {
 
   /// Its bytes are still in their places, which the fetch has claimed.
   private func remember(_ taken: ByteRange) {
-    let range = ByteRange(taken.start, min(taken.end, taken.start + sumLength))
-    guard closed == nil, !range.isEmpty, plan.extents.contains(range), let sum = sum(range) else { return }
+    // Some of it may have been taken back meanwhile.
+    guard closed == nil, let here = RangeSet(plan.extents.missing(in: taken)).missing(in: taken).first else { return }
+    let range = ByteRange(here.start, min(here.end, here.start + sumLength))
+    guard let sum = sum(range) else { return }
     sums.removeAll { $0.range.start == range.start }
     if sums.count == sumsLimit { sums.removeFirst() }
     sums.append((range, sum))

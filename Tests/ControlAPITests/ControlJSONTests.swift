@@ -33,7 +33,8 @@ struct ControlJSONTests {
     #expect(
       try json(StagedItem.example())
         == #"{"bytesFetched":999,"bytesServed":2048,"fileId":"f-i1","id":"i1","name":"video.mp4","openRef":0,"#
-        + #""path":"/mnt/x/Staged/i1/video.mp4","pinned":false,"recipient":"alice","size":1000,"state":"ready","tileRef":1,"windowed":false}"#)
+        + #""path":"/mnt/x/Staged/i1/video.mp4","pinned":false,"recipient":"alice","size":1000,"state":"ready","tileRef":1,"windowed":false}"#
+    )
     #expect(try json(StagedItem.example(failure: "gone")).contains(#""failure":"gone""#))
   }
 

@@ -384,6 +384,86 @@ struct WindowStoreTests {
     third.close(error: .io) {}
   }
 
+  @Test("what is read from the window is looked at in time however many ask meanwhile")
+  @TransferLoop func seen() async throws {
+    let world = try WindowWorld(files: 1, size: 8 << 20, places: 16)
+    world.pool.watch()
+    let due = try #require(world.pool.due)
+    for _ in 0..<3 {
+      world.clock.advance(by: .milliseconds(1))
+      world.pool.watch()
+      #expect(world.pool.due == due)
+    }
+    world.pool.look()
+    #expect(world.pool.due == nil)
+    for store in world.stores { store.close(error: .io) {} }
+  }
+
+  @Test("bytes that there is no place for are not counted as received")
+  @TransferLoop func noPlace() async throws {
+    let world = try WindowWorld(files: 2, size: 8 << 20, places: 1)
+    let store = world.stores[0]
+    let range = ByteRange(1000, 200_000)
+    let answer = Mutex<Result<ByteRange, Errno>?>(nil)
+    store.ask(range) { result in answer.withLock { $0 = result } }
+    while world.transfers.open.isEmpty { await Task.yield() }
+    // Against all rules, others have everything.
+    let others = world.stores[1].keys(ByteRange(0, 20 << 18))
+    world.pool.claim(others)
+    for key in others { _ = world.pool.place(for: key, of: world.stores[1]) }
+    let fetch = world.transfers.open[0]
+    fetch.deliver(50_000)
+    world.pool.release(others)
+    fetch.deliver(200_000)
+    var turns = 0
+    while answer.withLock({ $0 == nil }), turns < 1000 {
+      turns += 1
+      world.clock.advance(by: .seconds(1))
+      store.tick()
+      for fetch in world.transfers.open { fetch.deliver(200_000) }
+      await Task.yield()
+    }
+    #expect(answer.withLock { $0 } == .success(range) && world.isRight(store, 0, range))
+    for store in world.stores { store.close(error: .io) {} }
+    #expect(world.pool.isUnused && world.budget.isUnused)
+  }
+
+  @Test("what came before a block was taken back is known by its sum all the same")
+  @TransferLoop func sample() async throws {
+    let world = try WindowWorld(files: 1, size: 8 << 20, places: 16)
+    let store = world.stores[0]
+    store.ask(ByteRange(0, 3 << 18)) { _ in }
+    while world.transfers.open.isEmpty { await Task.yield() }
+    let fetch = world.transfers.open[0]
+    fetch.deliver(2 << 18)
+    store.distrust(ByteRange(0, 1))
+    fetch.deliver(100_000)
+    fetch.end(.unreachable("x"))
+    #expect(store.plan.heldCount > 0 && !store.plan.samples.isEmpty)
+    store.close(error: .io) {}
+    #expect(world.pool.isUnused && world.budget.isUnused)
+  }
+
+  @Test("what was still coming when the last reader left takes no memory")
+  @TransferLoop func straggler() async throws {
+    let world = try WindowWorld(files: 1, size: 8 << 20, places: 16)
+    let store = world.stores[0]
+    store.setFilling(true)
+    for part in 0..<12 as Range<Int64> {
+      store.ask(ByteRange(part << 17, (part + 1) << 17)) { _ in }
+      while store.plan.linkState != .ready { await Task.yield() }
+      for fetch in world.transfers.open where fetch.slot.isDemand { fetch.deliver(1 << 20) }
+    }
+    let ahead = world.transfers.open
+    for fetch in ahead { fetch.deliver(1000) }
+    store.setFilling(false)
+    #expect(ahead.contains { !$0.isEnded })
+    for fetch in ahead { fetch.deliver(1 << 20) }
+    #expect(ahead.allSatisfy(\.isEnded) && world.pool.bytesInUse == 0)
+    store.close(error: .io) {}
+    #expect(world.pool.isUnused && world.budget.isUnused)
+  }
+
   @Test("what nobody has open any more takes no memory")
   @TransferLoop func idle() async throws {
     let budget = quickBudget()

@@ -171,6 +171,21 @@ struct RenewalTests {
     #expect(bench.links == 2 && bench.running.isEmpty)
   }
 
+  @Test("a link that is over at once by our clock is used, and not replaced at every read")
+  func clockAhead() {
+    var bench = PlanBench(size: 100 * mib)
+    bench.hasLink = false
+    bench.read(0, 4096)
+    bench.act(bench.plan.linkReady(generation: 1, expires: bench.now + .seconds(1), now: bench.now))
+    for place in 1...12 as ClosedRange<Int64> {
+      bench.pass(.seconds(1))
+      let waiter = bench.read(place * mib, place * mib + 4096)
+      bench.drain()
+      #expect(bench.woken.contains(waiter))
+    }
+    #expect(bench.links == 1)
+  }
+
   @Test("a silent connection that somebody waits for is replaced while another one brings bytes; all silent, it is not")
   func silent() {
     var bench = PlanBench(size: 100 * mib) { $0.stallTimeout = .seconds(600) }
@@ -191,6 +206,56 @@ struct RenewalTests {
 
 @Suite("Fetch plan: waiters and connections that bring nothing")
 struct SilenceTests {
+  @Test("a place of the file that takes its time to begin is served while the filler goes on", arguments: [4, 9, 19])
+  func slowPlace(seconds: Int) {
+    var bench = PlanBench(size: 4096 * mib) { $0.fillersLimit = 1 }
+    bench.read(0, 4096)
+    bench.fill()
+    let waiter = bench.read(3000 * mib, 3000 * mib + 4096)
+    var began: [Int: Moment] = [:]
+    var passed = 0
+    while !bench.woken.contains(waiter), passed < 4 * 120 {
+      bench.pass(.milliseconds(250))
+      passed += 1
+      for id in bench.running.keys.sorted() {
+        guard bench.range(id).start >= 3000 * mib else {
+          bench.receive(id, upTo: bench.plan.fetch(id).map { $0.position + 4096 } ?? 0)
+          continue
+        }
+        let since = began[id, default: bench.now]
+        began[id] = since
+        if since + .seconds(seconds) <= bench.now { bench.finish(id) }
+      }
+    }
+    #expect(bench.woken.contains(waiter) && bench.failed.isEmpty, "after \(passed / 4) s")
+  }
+
+  @Test("a reader of what begins slowly gets its turn beside one of what comes at once, on one connection", arguments: [2, 5])
+  func oneConnection(seconds: Int) {
+    var bench = PlanBench(size: 4096 * mib) { $0.rangesPerFile = 1 }
+    let slow = bench.read(3000 * mib, 3000 * mib + 4096)
+    var quick: Int64 = 0
+    bench.read(0, 4096)
+    var began: [Int: Moment] = [:]
+    var passed = 0
+    while !bench.woken.contains(slow), passed < 4 * 120 {
+      bench.pass(.milliseconds(250))
+      passed += 1
+      for id in bench.running.keys.sorted() {
+        let since = began[id, default: bench.now]
+        began[id] = since
+        guard bench.range(id).start < 3000 * mib || since + .seconds(seconds) <= bench.now else { continue }
+        bench.finish(id)
+      }
+      // The quick one reads on and on.
+      if bench.plan.waiters.firstMissing(in: ByteRange(0, 2000 * mib)) == nil {
+        quick += 8 * mib
+        bench.read(quick, quick + 4096)
+      }
+    }
+    #expect(bench.woken.contains(slow) && bench.failed.isEmpty, "after \(passed / 4) s")
+  }
+
   @Test("a near reader has a connection though far ones hold all of them and get nothing")
   func near() {
     var bench = PlanBench(size: 4096 * mib) { $0.stallTimeout = .seconds(600) }
