@@ -56,7 +56,7 @@ def connections(bench):
 
         modes, rows = bench.modes()
         contestants = {mode: by_us(mode) for mode in modes} | {"one curl": by_curl, "rclone mount, full cache": by_rclone}
-        for number in range(bench.rounds(5)):
+        for number in range(bench.rounds(3)):
             for name, read in bench.turns(contestants.items(), number):
                 settle()
                 samples = read(f"{name} {number}")

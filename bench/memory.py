@@ -85,7 +85,7 @@ def streams(bench):
         modes, rows = bench.modes()
         contestants = {mode: by_us(mode) for mode in modes} | {
             "rclone mount, no cache": by_rclone("off"), "rclone mount, full cache": by_rclone("full")}
-        for number in range(bench.rounds(5)):
+        for number in range(bench.rounds(3)):
             for name, read in bench.turns(contestants.items(), number):
                 settle()
                 peaks.setdefault(name, []).append(read(f"{name} {number}") / MiB)

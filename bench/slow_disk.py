@@ -34,7 +34,7 @@ def slow_disk(bench):
     took = {"statx": [], "stat": [], "ls": []}
     environment = {"LD_PRELOAD": str(library), "SLOWDISK_SWITCH": str(switch), "SLOWDISK_MS": str(SLOW_MS)}
     with simulator() as sim, instance(sim, **environment) as run:
-        for number in range(bench.rounds(5)):
+        for number in range(bench.rounds(3)):
             switch.touch()
             path = run.stage(sim.add(64 * MiB, "slow.mp4"), f"round {number}")
             crowd = Crowd(path, 16, direct=True, step=MiB, length=128 << 10)

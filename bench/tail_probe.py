@@ -44,7 +44,7 @@ def tail_probe(bench):
 
         modes, rows = bench.modes()
         contestants = {mode: by_us(mode) for mode in modes} | {"rclone mount, full cache": by_rclone}
-        for number in range(bench.rounds(5)):
+        for number in range(bench.rounds(3)):
             for name, read in bench.turns(contestants.items(), number):
                 for is_probed in (True, False) if number % 2 else (False, True):
                     settle()
