@@ -119,6 +119,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one round each, smaller files: to see that it works")
     parser.add_argument("--mode", choices=["temp-file", "range-lru"], help="one fetch mode only")
     parser.add_argument("--rounds", type=int, help="so many rounds of each, instead of each figure's own number")
+    parser.add_argument("--write", action="store_true", help="write RESULTS.md, though not everything was taken")
     options = parser.parse_args()
     for name in options.names:
         if name not in FIGURES:
@@ -140,7 +141,7 @@ def main():
             if point.startswith(f"{folder}/"):
                 unmount(point)
         shutil.rmtree(folder, ignore_errors=True)
-    if not options.names and not (options.quick or options.mode or options.rounds):
+    if options.write or not options.names and not (options.quick or options.mode or options.rounds):
         RESULTS.write_text(f"# Results\n\nWritten by `make bench`; README.md beside it says how each figure is taken.\n\n{about}\n\n{table(rows)}")
         print(f"written to {RESULTS.relative_to(HERE.parent)}")
     bad = [row.what for row in rows if "missed" in row.verdict or row.note.startswith("failed")]

@@ -55,7 +55,7 @@ def seeks_on(bench, sim, origin, modes):
 
     contestants = {mode: by_us(mode) for mode in modes} | {name: by_rclone(cache_mode) for name, cache_mode in RIVALS.items()}
     costs = {(name, kind): Cost() for name in contestants for kind in KINDS}
-    for number in range(bench.rounds(3)):
+    for number in range(bench.rounds(1)):
         for kind in KINDS:
             for name, read in bench.turns(contestants.items(), number):
                 # A file of its own each time: the simulator counts what it sends by file.
