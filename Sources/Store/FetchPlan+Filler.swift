@@ -35,12 +35,17 @@ extension FetchPlan {
   /// not slow the main stream down.
   /// - Parameter room: bytes there is place for; a file on disk has all it needs.
   func wantsFill(_ now: Moment, room: @autoclosure () -> Int64 = .max) -> Bool {
+    // The first bytes of all are wanted at once, and libcurl reads a fast connection to its end before anybody hears of what was written meanwhile.
+    guard !isFirst || fetches.isEmpty else { return false }
     guard isOpen(now), isFilling, fetches.count < connectionCap, fetches.count(where: { !$0.isDemand }) < tuner.streams else {
       return false
     }
     if isWholeOnly { return wantsMoreBytes && fetches.isEmpty }
     return nextFill(room: room()) != nil
   }
+
+  /// Nothing has come yet.
+  private var isFirst: Bool { heldCount == 0 && settings.firstPart > 0 }
 
   /// The reader with the least before it first; then, of a file on disk, what is left from its start.
   private func nextFill(room: Int64) -> ByteRange? {
@@ -85,7 +90,9 @@ extension FetchPlan {
     if isWholeOnly { return startWhole(isDemand: false, now) }
     guard let gap = nextFill(room: room) else { return [] }
     var part = tuner.partSize
-    if isBounded {
+    if isFirst {
+      part = max(settings.blockSize, settings.firstPart)
+    } else if isBounded {
       // All streams have a part of what may be ahead.
       part = max(settings.blockSize, min(part, gap.count / Int64(max(1, tuner.streams - fetches.count))))
     } else {
@@ -95,7 +102,9 @@ extension FetchPlan {
     }
     var end = gap.end
     // No crumbs, where nobody said how long a part may be.
-    if gap.count > part + (isBounded ? 0 : part / 2) { end = min(gap.end, max(roundDown(gap.start + part), roundUp(gap.start + 1))) }
+    if gap.count > part + (isBounded || isFirst ? 0 : part / 2) {
+      end = min(gap.end, max(roundDown(gap.start + part), roundUp(gap.start + 1)))
+    }
     let fetch = makeFetch(ByteRange(gap.start, end), isDemand: false, now)
     return [.start(id: fetch.id, range: ByteRange(fetch.start, fetch.limit), isDemand: false)]
   }

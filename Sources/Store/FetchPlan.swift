@@ -24,6 +24,8 @@ struct FetchPlan {
     var fillersAtStart = 2
     /// Never more than `rangesPerFile`.
     var fillersLimit = 16
+    /// Until its first bytes are here, a file is filled by one part of so many bytes alone; 0: as ever.
+    var firstPart: Int64 = 256 << 10
     /// No part of the filler is longer.
     var partLimit: Int64 = 16 << 20
     /// nil: the whole file is kept. Else what is fetched ahead of readers is bounded, for bytes may be gone again before they are read.

@@ -58,6 +58,7 @@ struct BudgetTests {
     var options = FetchBudget.Options()
     options.rangesInAll = rangesInAll
     let budget = FetchBudget(options: options, clock: clock) { transfers.start($0, $1) }
+    budget.adjust = { $0.firstPart = 0 }
     var stores: [SparseStore] = []
     for index in 0..<count {
       let origin = FixedOrigin(size: 100 << 20, url: "http://127.0.0.1:1/\(index)")

@@ -96,6 +96,23 @@ struct DemandTests {
     bench.check()
   }
 
+  @Test("the first bytes of a file come alone: one short part, and all streams once it is here")
+  func first() {
+    var bench = PlanBench(size: 1000 * mib) { $0.firstPart = 256 * kib }
+    bench.fill()
+    #expect(bench.started.map(\.range) == [ByteRange(0, 256 * kib)])
+    let waiter = bench.read(0, 128 * kib)
+    #expect(bench.started.count == 1)
+    bench.finish(1)
+    #expect(bench.woken == [waiter] && bench.running.count == 2)
+    bench.check()
+    // Who reads first elsewhere has a range of his own at once.
+    var other = PlanBench(size: 1000 * mib) { $0.firstPart = 256 * kib }
+    other.fill()
+    other.read(999 * mib, 1000 * mib)
+    #expect(other.started.map(\.range.start) == [0, 999 * mib])
+  }
+
   @Test("a demand gets a connection though the filler holds all of the file's")
   func preempts() {
     var bench = PlanBench(size: 1000 * mib) {

@@ -26,6 +26,7 @@ struct PlanBench {
 
   init(size: Int64, blockSize: Int64 = 64 << 10, _ adjust: (inout FetchPlan.Settings) -> Void = { _ in }) {
     var settings = FetchPlan.Settings(size: size, blockSize: blockSize)
+    settings.firstPart = 0
     adjust(&settings)
     plan = FetchPlan(settings)
   }
