@@ -15,7 +15,9 @@ struct Harness {
   init(idleSeconds: UInt32 = 20) async throws {
     EventLoop.start()
     folder = try TestFolder.make("api")
-    server = try await ControlServer(socket: folder + "/api.sock", operations: operations, idleSeconds: idleSeconds)
+    server = try await ControlServer(
+      socket: folder + "/api.sock", web: WebOptions(opening: .never, runtimeFolder: folder), operations: operations,
+      limits: Door.Limits(idleSeconds: idleSeconds))
   }
 
   func close() async {
@@ -24,6 +26,10 @@ struct Harness {
     unlink(socket)
     rmdir(folder)
   }
+}
+
+extension WebOptions {
+  static let closed = WebOptions(opening: .never, runtimeFolder: "/nonexistent")
 }
 
 /// Bytes to a socket and back, without an HTTP library that would refuse to send what a test wants sent.
