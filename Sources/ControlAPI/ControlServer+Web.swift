@@ -34,8 +34,9 @@ struct WebState {
   var door: Door?
   var gate: WebGate?
   var codes = LoginCodes()
-  /// Under way.
-  var opening: Task<Result<WebGate, ControlError>, Never>?
+  var isOpening = false
+  /// Who wants it, too, while it is opened.
+  var waiting: [CheckedContinuation<Result<WebGate, ControlError>, Never>] = []
 }
 
 extension ControlServer {
@@ -90,10 +91,12 @@ extension ControlServer {
 
   private func openWeb() async -> Result<WebGate, ControlError> {
     if let gate = web.gate { return .success(gate) }
-    let opening = web.opening ?? Task { @DispatchLoop in await makeWebDoor() }
-    web.opening = opening
-    let result = await opening.value
-    web.opening = nil
+    if web.isOpening { return await withCheckedContinuation { web.waiting.append($0) } }
+    web.isOpening = true
+    let result = await makeWebDoor()
+    web.isOpening = false
+    for continuation in web.waiting { continuation.resume(returning: result) }
+    web.waiting = []
     return result
   }
 

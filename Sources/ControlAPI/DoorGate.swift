@@ -1,16 +1,14 @@
 import CHTTPD
 import CLinux
 import ControlModel
-import Core
 import Glibc
 
 /// Who may come in by a door, and what every answer there says besides itself.
-@DispatchLoop
-protocol DoorGate: AnyObject {
+protocol DoorGate: AnyObject, Sendable {
   /// Why the request is not served; nil: it is.
   func refusal(of head: RequestHead, needing access: Access, on connection: OpaquePointer?) -> ControlError?
   /// Headers of every answer.
-  nonisolated var headers: [(name: String, value: String)] { get }
+  var headers: [(name: String, value: String)] { get }
 }
 
 /// What a request needs.
@@ -37,5 +35,5 @@ final class PeerGate: DoorGate {
   }
 
   /// This process's user, and root, who may do anything anyway.
-  nonisolated static func accepts(peer uid: uid_t) -> Bool { uid == geteuid() || uid == 0 }
+  static func accepts(peer uid: uid_t) -> Bool { uid == geteuid() || uid == 0 }
 }

@@ -22,7 +22,7 @@ final class WebGate: DoorGate {
   }
 
   /// Where a browser finds us.
-  nonisolated var address: String { "http://127.0.0.1:\(port)" }
+  var address: String { "http://127.0.0.1:\(port)" }
   /// Cookies know no ports, so the name has it.
   private var cookie: String { "fsmvp-\(port)" }
 
