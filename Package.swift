@@ -65,7 +65,8 @@ let package = Package(
     module("ControlModel", []),
     module("MediaHub", ["Core", "ControlModel", "Transfer", "Telemetry", "CCrypto"]),
     module("Staging", ["Core", "ControlModel", "EventLoop", "Volume", "Transfer", "Store", "MediaHub", "Telemetry", "CSQLite"]),
-    module("ControlAPI", ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CCrypto", "CLinux"]),
+    module(
+      "ControlAPI", ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CCrypto", "CLinux"]),
     module("ControlClient", ["Core", "ControlModel", "CCurl"]),
     module("Settings", ["Core", "CToml"]),
     module("MediaHubSim", ["Core", "CHTTPD", "CGnuTLS"]),
@@ -92,7 +93,8 @@ let package = Package(
     tests(
       "ControlAPITests",
       [
-        "Support", "ControlAPI", "ControlModel", "ControlClient", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core", "Telemetry",
+        "Support", "ControlAPI", "ControlModel", "ControlClient", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core",
+        "Telemetry",
         "CHTTPD", "CLinux",
       ]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),

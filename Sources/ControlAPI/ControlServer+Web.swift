@@ -61,7 +61,8 @@ extension ControlServer {
   func login() async -> ControlAnswer {
     guard webOptions.opening != .never else {
       return ControlAnswer(
-        ControlError(.forbidden, "this control plane has no page: its configuration says `web = false`; remove that and run `fsmvp reload`"))
+        ControlError(.forbidden, "this control plane has no page: its configuration says `web = false`; remove that and run `fsmvp reload`")
+      )
     }
     switch await openWeb() {
     case .failure(let error): return ControlAnswer(error)

@@ -32,10 +32,14 @@ struct WebPlace: Sendable {
       (descriptor, port) = found
     } else {
       (descriptor, port) = try Self.listen(0).mapError { ControlError(.failed, "no port of 127.0.0.1 can be had: \($0)") }.get()
-      if let last { notes.append("port \(last), the last one, is taken; it is \(port) now, and browsers have to sign in again (`fsmvp ui`)") }
+      if let last {
+        notes.append("port \(last), the last one, is taken; it is \(port) now, and browsers have to sign in again (`fsmvp ui`)")
+      }
     }
     guard port != last else { return }
-    if let error = file.write("\(port)") { notes.append("\(file.path) cannot be written, so the next start may have another port: \(error)") }
+    if let error = file.write("\(port)") {
+      notes.append("\(file.path) cannot be written, so the next start may have another port: \(error)")
+    }
   }
 
   private static func portFile(_ folder: String) -> String { folder + "/web.port" }

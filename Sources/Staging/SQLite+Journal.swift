@@ -53,7 +53,8 @@ extension SQLite {
   /// Those of the items that stand, where there are any; then it is of our schema.
   private func createRecipients() throws(SQLiteError) {
     try run("CREATE TABLE recipients (tag TEXT PRIMARY KEY, used INTEGER NOT NULL)")
-    try run("INSERT INTO recipients SELECT recipient, max(seq) FROM items GROUP BY recipient ORDER BY max(seq) DESC LIMIT \(Journal.recipients)")
+    try run(
+      "INSERT INTO recipients SELECT recipient, max(seq) FROM items GROUP BY recipient ORDER BY max(seq) DESC LIMIT \(Journal.recipients)")
     try run("PRAGMA user_version = \(Journal.schema)")
   }
 

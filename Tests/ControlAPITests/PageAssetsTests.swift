@@ -32,7 +32,8 @@ struct PageAssetsTests {
     for known in ["", "\"x\"", String(tag.dropLast()), tag + "x"] { #expect(assets.answer("/", known: known).status == 200, "\(known)") }
   }
 
-  @Test("the bodies of other answers are no files to ask for", arguments: ["signed-out.html", "/signed-out.html", "/assets/..", "/none", ""])
+  @Test(
+    "the bodies of other answers are no files to ask for", arguments: ["signed-out.html", "/signed-out.html", "/assets/..", "/none", ""])
   func none(path: String) { #expect(assets.answer(path, known: nil).status == 404) }
 
   @Test("those without a session get the page for that, with the status that says so; without a page, a line")

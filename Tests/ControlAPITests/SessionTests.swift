@@ -27,7 +27,9 @@ struct SessionTests {
 
   @Test(
     "what is no session is none",
-    arguments: ["", ".", "1.", ".ff", "abc", "99999999999", "99999999999.", "99999999999999999999.00", "+1900000000.00", "-1.00", "1e30.00"])
+    arguments: [
+      "", ".", "1.", ".ff", "abc", "99999999999", "99999999999.", "99999999999999999999.00", "+1900000000.00", "-1.00", "1e30.00",
+    ])
   func nonsense(text: String) { #expect(!key.isSession(text, port: 4711, now: now)) }
 
   @Test("an end that is spelled otherwise is another session, and not signed")

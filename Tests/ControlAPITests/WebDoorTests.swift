@@ -274,7 +274,7 @@ private final class WebHarness {
   func login() async throws -> Link { try await Self.login(socket) }
 
   static func login(_ socket: String) async throws -> Link {
-    let reply = try #require(await Task.detached { RawClient.ask(socket, "POST", "/api/v1/login") }.value)
+    let reply = try #require(await OwnThread.run { RawClient.ask(socket, "POST", "/api/v1/login") })
     #expect(reply.status == 201)
     let login = try ControlJSON.decode(LoginReply.self, from: Array(reply.body.utf8))
     #expect(login.expiresSeconds == 300)

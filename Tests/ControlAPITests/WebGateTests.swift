@@ -42,7 +42,8 @@ struct WebGateTests {
   @Test(
     "only our own pages are answered",
     arguments: [
-      ("http://127.0.0.1:4711", nil), ("http://localhost:4711", nil), ("null", .forbidden), ("", .forbidden), ("http://127.0.0.1", .forbidden),
+      ("http://127.0.0.1:4711", nil), ("http://localhost:4711", nil), ("null", .forbidden), ("", .forbidden),
+      ("http://127.0.0.1", .forbidden),
       ("https://127.0.0.1:4711", .forbidden), ("http://127.0.0.1:4712", .forbidden), ("http://evil.example", .forbidden),
       ("http://127.0.0.1:4711.evil.example", .forbidden), ("file://", .forbidden), ("127.0.0.1:4711", .forbidden),
       ("http://127.0.0.1:4711/", .forbidden),
