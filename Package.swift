@@ -65,7 +65,7 @@ let package = Package(
     module("ControlModel", []),
     module("MediaHub", ["Core", "ControlModel", "Transfer", "Telemetry", "CCrypto"]),
     module("Staging", ["Core", "ControlModel", "EventLoop", "Volume", "Transfer", "Store", "MediaHub", "Telemetry", "CSQLite"]),
-    module("ControlAPI", ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CLinux"]),
+    module("ControlAPI", ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CCrypto", "CLinux"]),
     module("ControlClient", ["Core", "ControlModel", "CCurl"]),
     module("Settings", ["Core", "CToml"]),
     module("MediaHubSim", ["Core", "CHTTPD", "CGnuTLS"]),
@@ -92,7 +92,8 @@ let package = Package(
     tests(
       "ControlAPITests",
       [
-        "Support", "ControlAPI", "ControlModel", "ControlClient", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core", "CLinux",
+        "Support", "ControlAPI", "ControlModel", "ControlClient", "fsmvp", "ShimHost", "Staging", "MediaHub", "EventLoop", "Core", "Telemetry",
+        "CHTTPD", "CLinux",
       ]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),
     tests("MediaHubSimTests", ["MediaHubSim", "Core", "Support"]),

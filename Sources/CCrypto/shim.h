@@ -1,4 +1,5 @@
 #pragma once
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -14,6 +15,12 @@ static inline bool ccrypto_hmac_sha256(const void *key, int key_size, const void
 	unsigned int size = 0;
 
 	return HMAC(EVP_sha256(), key, key_size, bytes, count, digest, &size) && size == CCRYPTO_SHA256_SIZE;
+}
+
+/* Whether both are the same; takes as long for any two of that length. */
+static inline bool ccrypto_equal(const void *one, const void *other, size_t count)
+{
+	return CRYPTO_memcmp(one, other, count) == 0;
 }
 
 /* How many certificates a PEM bundle holds, read by the function that libcurl reads one with; -1 where it cannot be read to its end. */

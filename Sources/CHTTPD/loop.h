@@ -9,6 +9,8 @@ struct chttpd_loop_options {
 	int listen_fd;		       /* bound and listening, non-blocking; closed by MHD_stop_daemon() unless quiesced before */
 	unsigned int connection_limit; /* further ones wait in the backlog */
 	unsigned int idle_seconds;     /* a connection that sends nothing for so long is closed; suspended ones are not */
+	/* Called as a connection comes and goes; NULL: not. */
+	MHD_NotifyConnectionCallback connected;
 	/* Called with the raw request target before anything else of a request; what it returns is the request's con_cls. */
 	void *(*begun)(void *context, const char *target, struct MHD_Connection *connection);
 	/* Called once for every `begun`, however the request ended. */
@@ -24,6 +26,7 @@ static inline struct MHD_Daemon *chttpd_loop_start(MHD_AccessHandlerCallback han
 				MHD_OPTION_CONNECTION_TIMEOUT, options->idle_seconds,
 				MHD_OPTION_URI_LOG_CALLBACK, options->begun, options->context,
 				MHD_OPTION_NOTIFY_COMPLETED, options->completed, options->context,
+				MHD_OPTION_NOTIFY_CONNECTION, options->connected, options->context,
 				MHD_OPTION_END);
 }
 

@@ -22,10 +22,11 @@ struct ControlDispatch {
   private func perform(_ route: Route, body: [UInt8]) async throws -> ControlAnswer {
     switch route {
     case .status: return try answer(try await operations.status())
-    case .events: throw ControlError(.failed, "events are a stream and no answer")
     case .jobs(let search, let start, let limit):
       return try answer(try await operations.jobs(search: search, start: start, limit: limit))
+    case .job(let id): return try answer(try await operations.job(id))
     case .staged: return try answer(try await operations.staged())
+    case .item(let id): return try answer(try await operations.item(id))
     case .stage:
       let request = try decode(StageRequest.self, from: body, shape: #"{"file": ID, "recipient": TAG, "warm": true or false}"#)
       guard !request.file.isEmpty else { throw ControlError(.invalid, "the file's id is empty") }
@@ -40,6 +41,16 @@ struct ControlDispatch {
     case .cache: return try answer(try await operations.cache())
     case .clearCache: return try answer(try await operations.clearCache())
     case .trace: return try answer(try await operations.trace())
+    case .recipients: return try answer(try await operations.recipients())
+    case .configuration: return try answer(operations.configuration())
+    case .logLevel: return try answer(LogLevel(level: Log.level.name))
+    case .setLogLevel:
+      let request = try decode(LogLevel.self, from: body, shape: #"{"level": "debug", "info", "warning" or "error"}"#)
+      guard let level = Log.Level.allCases.first(where: { $0.name == request.level }) else {
+        throw ControlError(.invalid, "the log knows the levels debug, info, warning and error")
+      }
+      Log.level = level
+      return try answer(LogLevel(level: level.name))
     case .restartShim: return try answer(try await operations.restartShim())
     case .killShim: return try answer(try await operations.killShim())
     case .reload: return try answer(try await operations.reload(), status: 202)
@@ -47,6 +58,7 @@ struct ControlDispatch {
       let request = body.isEmpty ? nil : try decode(StopRequest.self, from: body, shape: #"{"forget": true or false}"#)
       try await operations.stop(forget: request?.forget ?? false)
       return try answer(StopReply(pid: Int(getpid())), status: 202)
+    case .events, .health, .readiness, .page, .enter, .login: throw ControlError(.failed, "the server itself answers this")
     }
   }
 

@@ -20,8 +20,10 @@ package protocol ControlOperations: AnyObject {
   func readTimes() -> ReadTimes?
   /// `start` counts from 0; `search` is never empty.
   func jobs(search: String?, start: Int, limit: Int) async throws -> MediaHubPage
+  func job(_ id: String) async throws -> MediaHubJob
   /// By order of staging.
   func staged() async throws -> [StagedItem]
+  func item(_ id: String) async throws -> StagedItem
   /// The id of a file, or of a job with exactly one output. Staged for the same recipient before: the standing item.
   /// - Parameter isWarm: fetches before anybody opens it.
   func stage(_ fileOrJob: String, recipient: String, isWarm: Bool) async throws -> StagedItem
@@ -34,6 +36,10 @@ package protocol ControlOperations: AnyObject {
   /// Drops the bytes of what is neither open nor pinned. Returns once their space is free.
   func clearCache() async throws -> CacheCleared
   func trace() async throws -> TraceReport
+  /// Whom files were staged for, the last one first.
+  func recipients() async throws -> [String]
+  /// As at the start; no secret.
+  func configuration() -> [SettingEntry]
   /// The active shim hands over to a fresh one. Returns once that one serves.
   func restartShim() async throws -> ShimReply
   /// The active shim is killed. Returns once its successor serves.

@@ -9,7 +9,7 @@ final class EventClient {
   private static let portion = 32 << 10
   private static let comment: [UInt8] = Array(":\n\n".utf8)
 
-  private(set) weak var server: ControlServer?
+  private(set) weak var door: Door?
   private let hub: EventHub
   private var connection: OpaquePointer?
   /// The number of the event it is to get next; nil: a snapshot first.
@@ -19,10 +19,10 @@ final class EventClient {
   private(set) var isWaiting = false
   private var wantsBeat = false
 
-  init(connection: OpaquePointer?, hub: EventHub, server: ControlServer) {
+  init(connection: OpaquePointer?, hub: EventHub, door: Door) {
     self.connection = connection
     self.hub = hub
-    self.server = server
+    self.door = door
   }
 
   var hasSomething: Bool { offset < pending.count || wantsBeat || hub.hasEvents(from: next) }

@@ -64,13 +64,13 @@ final class EventHub {
 
   /// Lets those who wait for events have them. Never from inside libmicrohttpd.
   func flush() {
-    var servers: [ObjectIdentifier: ControlServer] = [:]
+    var doors: [ObjectIdentifier: Door] = [:]
     for client in clients.values where client.isWaiting {
       guard isEnded || client.hasSomething else { continue }
       client.resume()
-      if let server = client.server { servers[ObjectIdentifier(server)] = server }
+      if let door = client.door { doors[ObjectIdentifier(door)] = door }
     }
-    for server in servers.values { server.turn() }
+    for door in doors.values { door.turn() }
   }
 
   nonisolated static func text(_ event: ControlEvent, id: String) -> [UInt8]? {

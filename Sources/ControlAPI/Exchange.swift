@@ -1,8 +1,6 @@
 import CHTTPD
-import CLinux
 import ControlModel
 import Core
-import Glibc
 
 /// One request on its way: from its first line until libmicrohttpd has sent the answer or lost the client.
 ///
@@ -28,31 +26,35 @@ final class Exchange {
   }
 
   private let target: String?
-  private var connection: OpaquePointer?
+  let door: Door
+  private(set) var connection: OpaquePointer?
   private var phase = Phase.begun
   private var body: [UInt8] = []
   private var received = 0
+  private var head = RequestHead(method: "", headers: [])
   private var next: (@DispatchLoop () -> Void)?
   /// Of a request for events.
   private var follower: EventClient?
 
   /// - Parameter target: as it came; nil for bytes that are no UTF-8.
-  init(target: String?, connection: OpaquePointer?) {
+  init(target: String?, connection: OpaquePointer?, door: Door) {
     self.target = target
     self.connection = connection
+    self.door = door
   }
 
   var isSuspended: Bool { if case .suspended = phase { true } else { false } }
 
   /// One call of libmicrohttpd's handler.
   /// - Returns: false to cut the connection.
-  func received(method: String, bytes: UnsafeRawBufferPointer, for server: ControlServer) -> Bool {
+  func received(method: String, bytes: UnsafeRawBufferPointer) -> Bool {
     switch phase {
     case .begun:
-      let route = routed(method: method, isStopping: server.isStopping)
-      phase = .body(route)
+      let head = RequestHead(method: method, of: connection)
+      self.head = head
+      phase = .body(routed(head))
       // Told before the body is sent, where its length is told in time; libmicrohttpd then reads no more of this connection.
-      guard announcedLength > Self.drainLimit else { return true }
+      guard head.announcedLength > Self.drainLimit else { return true }
       return queue(ControlAnswer(Self.tooLarge))
     case .body(let route):
       if !bytes.isEmpty {
@@ -62,15 +64,14 @@ final class Exchange {
       }
       guard received <= Self.bodyLimit else { return queue(ControlAnswer(Self.tooLarge)) }
       switch route {
-      case .failure(let error):
-        var answer = ControlAnswer(error)
-        if error.code == .methodNotAllowed { answer.allow = Route.methods(target: target ?? "") }
-        return queue(answer)
-      case .success(.events(let lastID)): return follow(after: lastID ?? header("Last-Event-ID"), server: server)
+      case .failure(let error): return queue(door.server.answer(error, target: target ?? ""))
+      case .success(.events(let lastID)): return follow(after: lastID ?? head.value("Last-Event-ID"))
       case .success(let route):
+        if let answer = door.server.answerAtOnce(route, head: head, at: door) { return queue(answer) }
         phase = .suspended
+        door.turned(.served, connection)
         MHD_suspend_connection(connection)
-        server.perform(route, body: body, for: self)
+        door.server.perform(route, body: body, for: self)
         return true
       }
     case .answered(let answer): return queue(answer)
@@ -91,15 +92,17 @@ final class Exchange {
   }
 
   /// Answers with the events, which end only with the connection or the control plane.
-  private func follow(after lastID: String?, server: ControlServer) -> Bool {
-    let client = EventClient(connection: connection, hub: server.hub, server: server)
+  private func follow(after lastID: String?) -> Bool {
+    let client = EventClient(connection: connection, hub: door.server.hub, door: door)
     guard let response = client.makeResponse() else { return false }
     defer { MHD_destroy_response(response) }
     phase = .queued
+    door.turned(.served, connection)
+    for (name, value) in door.gate.headers { MHD_add_response_header(response, name, value) }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream")
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store")
     guard MHD_queue_response(connection, UInt32(MHD_HTTP_OK), response) == .YES else { return false }
-    server.hub.add(client, after: lastID)
+    door.server.hub.add(client, after: lastID)
     follower = client
     return true
   }
@@ -115,37 +118,26 @@ final class Exchange {
     next = nil
   }
 
-  private func routed(method: String, isStopping: Bool) -> Result<Route, ControlError> {
-    var uid = uid_t()
-    var pid = pid_t()
-    guard clinux_peer(chttpd_socket(connection), &uid, &pid) == 0, ControlServer.accepts(peer: uid) else {
-      return .failure(ControlError(.forbidden, "this control plane belongs to another user"))
-    }
+  private func routed(_ head: RequestHead) -> Result<Route, ControlError> {
     guard let target else { return .failure(ControlError(.invalid, "the request's target is not UTF-8 text")) }
-    if isStopping { return .failure(.isStopping) }
     // libmicrohttpd leaves out the body of an answer to HEAD.
-    return Result { () throws(ControlError) in try Route.match(method: method == "HEAD" ? "GET" : method, target: target) }
-  }
-
-  private var announcedLength: Int {
-    // libmicrohttpd refuses what is no number; a number too large for us is too large.
-    header(MHD_HTTP_HEADER_CONTENT_LENGTH).map { Int($0) ?? .max } ?? 0
-  }
-
-  private func header(_ name: String) -> String? {
-    MHD_lookup_connection_value(connection, .HEADER_KIND, name).map { String(cString: $0) }
+    let method = head.method == "HEAD" ? "GET" : head.method
+    let route = Result { () throws(ControlError) in try Route.match(method: method, target: target) }
+    let access = door.server.access(to: try? route.get())
+    if let refusal = door.gate.refusal(of: head, needing: access, on: connection) { return .failure(refusal) }
+    return door.server.isStopping && access != .anyone ? .failure(.isStopping) : route
   }
 
   private func queue(_ answer: ControlAnswer) -> Bool {
     phase = .queued
+    door.turned(.answering, connection)
     let response = answer.body.withUnsafeBytes {
       MHD_create_response_from_buffer($0.count, UnsafeMutableRawPointer(mutating: $0.baseAddress), .RESPMEM_MUST_COPY)
     }
     guard let response else { return false }
     defer { MHD_destroy_response(response) }
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json")
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store")
-    if !answer.allow.isEmpty { MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer.allow.joined(separator: ", ")) }
+    for (name, value) in door.gate.headers { MHD_add_response_header(response, name, value) }
+    for (name, value) in answer.headers { MHD_add_response_header(response, name, value) }
     return MHD_queue_response(connection, UInt32(answer.status), response) == .YES
   }
 

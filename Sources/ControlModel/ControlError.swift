@@ -2,6 +2,8 @@
 package struct ControlError: Error, Sendable, Equatable {
   package enum Code: String, Sendable, Codable, CaseIterable {
     case invalid
+    /// Over TCP: no token and no session, or a wrong or expired one.
+    case unauthorized
     case forbidden
     case noSuchRoute = "no_such_route"
     case noSuchItem = "no_such_item"
@@ -11,6 +13,8 @@ package struct ControlError: Error, Sendable, Equatable {
     case serviceUnreachable = "service_unreachable"
     case serviceRefused = "service_refused"
     case serviceMalformed = "service_malformed"
+    /// MediaHub would have to be asked, and nobody has said as whom.
+    case noCredentials = "no_credentials"
     case stopping
     case failed
 
@@ -18,12 +22,13 @@ package struct ControlError: Error, Sendable, Equatable {
     package var status: Int {
       switch self {
       case .invalid: 400
+      case .unauthorized: 401
       case .forbidden: 403
       case .noSuchRoute, .noSuchItem, .noSuchFile: 404
       case .methodNotAllowed: 405
       case .tooLarge: 413
       case .serviceUnreachable, .serviceRefused, .serviceMalformed: 502
-      case .stopping: 503
+      case .noCredentials, .stopping: 503
       case .failed: 500
       }
     }

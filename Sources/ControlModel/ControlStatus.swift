@@ -62,6 +62,30 @@ package struct ControlStatus: Sendable, Equatable, Codable {
     }
   }
 
+  /// The MediaHub that is asked.
+  package struct Service: Sendable, Equatable, Codable {
+    package enum State: String, Sendable, Codable {
+      /// An embedded one, with made-up videos.
+      case demo
+      /// Credentials are set; whether they are right is not said.
+      case set
+      /// No credentials are set: there are no jobs and nothing can be staged.
+      case missing
+    }
+
+    package var state: State
+    /// With a port where it is an unusual one.
+    package var host: String
+    /// Where credentials are looked for: the file that was read, or the one to make. Absolute.
+    package var configFile: String
+
+    package init(state: State, host: String, configFile: String) {
+      self.state = state
+      self.host = host
+      self.configFile = configFile
+    }
+  }
+
   package var pid: Int
   package var version: String
   package var shim: Shim
@@ -87,6 +111,12 @@ package struct ControlStatus: Sendable, Equatable, Codable {
   package var slotsFull: Int64
   /// Requests whose reader was interrupted.
   package var cancelled: Int64
+  /// Missing from a control plane of an earlier version.
+  package var service: Service?
+  /// Where a browser finds the page: `http://127.0.0.1:PORT`; missing while 127.0.0.1 is not listened to.
+  package var web: String?
+  /// Of the log: "debug", "info", "warning" or "error".
+  package var logLevel: String?
 
   package init(
     pid: Int, version: String = Version.current, shim: Shim, mount: String, socket: String, uptimeSeconds: Int,

@@ -20,10 +20,15 @@ struct ConfigFile {
       guard let file = try read(path) else { throw SettingsError("the config file \(path) of \(source) does not exist") }
       return file
     }
-    for path in [inputs.home + "/.fuse-stream-mvp/config.toml", inputs.xdg("XDG_CONFIG_HOME", ".config") + "/config.toml"] {
+    for path in usual(inputs) {
       if let file = try read(path) { return file }
     }
     return nil
+  }
+
+  /// In the order in which they are looked for.
+  static func usual(_ inputs: SettingsInputs) -> [String] {
+    [(inputs.home == "/" ? "" : inputs.home) + "/.fuse-stream-mvp/config.toml", inputs.xdg("XDG_CONFIG_HOME", ".config") + "/config.toml"]
   }
 
   /// Nil if it does not exist.

@@ -7,6 +7,7 @@ extension Settings {
     var settings = Settings(entries: [:])
     for key in SettingsKey.allCases { settings.entries[key] = Entry(value: key.defaultValue(inputs), source: .builtIn) }
     var cacheSize = Chunks()
+    settings.configFileToWrite = ConfigFile.usual(inputs)[0]
     if let file = try ConfigFile.find(inputs) { try settings.take(file, inputs, &cacheSize) }
     for key in SettingsKey.allCases {
       guard let name = key.variable, let text = inputs.variable(name) else { continue }
@@ -45,6 +46,7 @@ extension Settings {
 
   private mutating func take(_ file: ConfigFile, _ inputs: SettingsInputs, _ cacheSize: inout Chunks) throws(SettingsError) {
     configFile = file.path
+    configFileToWrite = file.path
     let document: TomlDocument
     do throws(TomlDocument.Failure) {
       document = try TomlDocument(file.text)

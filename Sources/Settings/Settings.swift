@@ -44,6 +44,8 @@ package struct Settings: Sendable {
   var entries: [SettingsKey: Entry]
   /// The file that was read, if there was one.
   package internal(set) var configFile: String?
+  /// The file to write settings to: the one that was read, else the first of the usual ones; absolute.
+  package internal(set) var configFileToWrite = ""
   /// One sentence each, for the person who starts the program.
   package internal(set) var warnings: [String] = []
 
@@ -121,6 +123,16 @@ package struct Settings: Sendable {
   /// How long shims whose control plane is gone keep readers waiting for the next one.
   package var orphanTimeout: Duration { duration(.orphanTimeout) }
   package var logLevel: LogLevel { LogLevel(rawValue: text(.logLevel)) ?? .info }
+
+  // MARK: The page
+
+  /// Whether 127.0.0.1 is listened to; nil: from the first time that somebody asks for the page.
+  package var web: Bool? {
+    if case .flag(let flag) = entries[.web]?.value { return flag }
+    return nil
+  }
+  /// 0: the last one that was used, where it is free, else any.
+  package var webPort: Int { count(.webPort) }
 
   // MARK: Window mode
 

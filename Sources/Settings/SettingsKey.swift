@@ -27,6 +27,8 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   case shimTimeout = "shim_timeout"
   case orphanTimeout = "orphan_timeout"
   case logLevel = "log_level"
+  case web
+  case webPort = "web_port"
   case minFree = "min_free"
   case maxCache = "max_cache"
   case idleEvictMinutes = "idle_evict_minutes"
@@ -62,6 +64,8 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .shimTimeout: .duration(.seconds(1) ... .seconds(300))
     case .orphanTimeout: .duration(.seconds(1) ... .seconds(86_400))
     case .logLevel: .choice(["debug", "info", "warning", "error"])
+    case .web: .flag
+    case .webPort: .count(0...65_535)
     case .minFree: .bytesOrAuto(0...(1 << 50))
     case .maxCache: .bytes(0...(1 << 50))
     case .idleEvictMinutes: .count(0...525_600)
@@ -90,6 +94,8 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .shimTimeout: "FSMVP_SHIM_TIMEOUT"
     case .orphanTimeout: "FSMVP_ORPHAN_TIMEOUT"
     case .logLevel: "FSMVP_LOG_LEVEL"
+    case .web: "FSMVP_WEB"
+    case .webPort: "FSMVP_WEB_PORT"
     default: nil
     }
   }
@@ -99,7 +105,8 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   func defaultValue(_ inputs: SettingsInputs) -> SettingsValue {
     switch self {
     case .apiBase: .text("https://api.xvid.com/v1")
-    case .clientID, .clientSecret, .scope, .tempDir, .proxy, .noProxy, .caFile: .text("")
+    // `web` left out is neither true nor false.
+    case .clientID, .clientSecret, .scope, .tempDir, .proxy, .noProxy, .caFile, .web: .text("")
     case .linkAuth: .text("bearer")
     case .mountpoint: .text(inputs.home == "/" ? "/FuseStream" : inputs.home + "/FuseStream")
     case .runtimeDir: .text(inputs.runtimeFolder)
@@ -119,6 +126,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .shimTimeout: .duration(.seconds(5))
     case .orphanTimeout: .duration(.seconds(600))
     case .logLevel: .text("info")
+    case .webPort: .count(0)
     case .minFree: .text(SettingsRule.auto)
     case .maxCache: .bytes(0)
     case .idleEvictMinutes: .count(0)

@@ -12,6 +12,8 @@ final class Journal: Sendable {
     var origins = Tiles.Origins()
     /// By rising sequence number.
     var items: [Item] = []
+    /// Whom files were staged for, the last one first.
+    var recipients: [String] = []
     struct Item: Sendable, Equatable {
       var entry: TileEntry
       var order: UInt64
@@ -21,7 +23,9 @@ final class Journal: Sendable {
     }
   }
 
-  static let schema: Int64 = 3
+  static let schema: Int64 = 4
+  /// So many recipients are remembered.
+  static let recipients = 20
   let path: String
   private let connection: Mutex<SQLite?>
 

@@ -6,6 +6,7 @@ import Volume
 /// `origins` has one row: the next sequence number, when the journal was made, when the entries of `Staged` last changed, and the next
 /// generation of stores. `items` has a row for each item that a restart is to bring back; `shown` is its tile's order, 0 without a tile. A row is
 /// `leaving` from the moment its item is unstaged until the last reader closed it: it keeps no new item of that name out. `pinned` ones are fetched and kept.
+/// `recipients` has those that files were staged for last; the highest `used` is the latest.
 extension SQLite {
   enum JournalFound {
     case contents(Journal.Contents)
@@ -28,6 +29,7 @@ extension SQLite {
     case 0: try createJournal(wall: wall)
     case 1: try markLeaving()
     case 2: try addPinned()
+    case 3: try addRecipients()
     default: break
     }
     var verdict = ""
@@ -44,8 +46,15 @@ extension SQLite {
         "CREATE TABLE origins (seq INTEGER NOT NULL, made INTEGER NOT NULL, modified INTEGER NOT NULL, generation INTEGER NOT NULL)")
       try run("INSERT INTO origins VALUES (0, ?, ?, 1)", [.integer(wall), .integer(wall)])
       try createItems()
-      try run("PRAGMA user_version = \(Journal.schema)")
+      try createRecipients()
     }
+  }
+
+  /// Those of the items that stand, where there are any; then it is of our schema.
+  private func createRecipients() throws(SQLiteError) {
+    try run("CREATE TABLE recipients (tag TEXT PRIMARY KEY, used INTEGER NOT NULL)")
+    try run("INSERT INTO recipients SELECT recipient, max(seq) FROM items GROUP BY recipient ORDER BY max(seq) DESC LIMIT \(Journal.recipients)")
+    try run("PRAGMA user_version = \(Journal.schema)")
   }
 
   private func createItems() throws(SQLiteError) {
@@ -66,7 +75,7 @@ extension SQLite {
       try run(
         "INSERT INTO items SELECT seq, id, file, recipient, name, size, modified, shown, 0, 0 FROM standing_items")
       try run("DROP TABLE standing_items")
-      try run("PRAGMA user_version = \(Journal.schema)")
+      try createRecipients()
     }
   }
 
@@ -74,9 +83,12 @@ extension SQLite {
   private func addPinned() throws(SQLiteError) {
     try transaction { () throws(SQLiteError) in
       try run("ALTER TABLE items ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
-      try run("PRAGMA user_version = \(Journal.schema)")
+      try createRecipients()
     }
   }
+
+  /// From schema 3, where nobody was remembered.
+  private func addRecipients() throws(SQLiteError) { try transaction { () throws(SQLiteError) in try createRecipients() } }
 
   private func journalContents() throws(SQLiteError) -> Journal.Contents? {
     var contents = Journal.Contents()
@@ -99,6 +111,7 @@ extension SQLite {
         Journal.Contents.Item(entry: entry, order: order, isLeaving: row.integer(8) != 0, isPinned: row.integer(9) != 0))
       if !entry.isSound || entry.seq >= origins.nextSeq || order >= 1 << 62 { isSound = false }
     }
+    try run("SELECT tag FROM recipients ORDER BY used DESC LIMIT \(Journal.recipients)") { contents.recipients.append($0.text(0)) }
     return isSound ? contents : nil
   }
 
@@ -127,7 +140,12 @@ extension SQLite {
     case .pin(let seq, let isPinned):
       try run("UPDATE items SET pinned = ? WHERE seq = ?", [.integer(isPinned ? 1 : 0), .integer(Int64(bitPattern: seq))])
     case .remove(let seq): try run("DELETE FROM items WHERE seq = ?", [.integer(Int64(bitPattern: seq))])
-    case .removeAll: try run("DELETE FROM items")
+    case .removeAll:
+      try run("DELETE FROM items")
+      try run("DELETE FROM recipients")
+    case .recipient(let tag):
+      try run("INSERT OR REPLACE INTO recipients SELECT ?, 1 + coalesce(max(used), 0) FROM recipients", [.text(tag)])
+      try run("DELETE FROM recipients WHERE used NOT IN (SELECT used FROM recipients ORDER BY used DESC LIMIT \(Journal.recipients))")
     case .directory(let modified): try run("UPDATE origins SET modified = max(modified, ?)", [.integer(modified)])
     }
   }

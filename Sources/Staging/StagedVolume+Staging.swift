@@ -14,6 +14,7 @@ extension StagedVolume {
   /// - Parameter isWarm: its bytes are fetched before anybody opens it, its ends first.
   package func stage(_ fileOrJob: String, recipient: String, isWarm: Bool = false) async throws(StagingError) -> StagedItem {
     let item = try await stage(fileOrJob, recipient: recipient)
+    remember(recipient: item.recipient)
     guard isWarm, let seq = tiles.names[FileName(item.id)], let tile = tiles.tiles[seq], tile.entry.fileID == item.fileId else {
       return item
     }

@@ -45,6 +45,8 @@ package final class StagedVolume {
   weak var host: (any VolumeHost)?
   /// Stagings under way, so that two of the same pair give one item.
   var stagings: [TilePair: Task<Result<UInt64, StagingError>, Never>] = [:]
+  /// Whom files were staged for, the last one first.
+  var recentRecipients: [String]
   var isStopping = false
   /// What earlier runs left has been seen to.
   var hasBegun = false
@@ -94,6 +96,7 @@ package final class StagedVolume {
     let rules = Tiles.Rules(
       maxTiles: max(0, options.maxTiles), closeGrace: options.closeGrace, afterUpload: options.afterUpload, idleEvict: options.idleEvict)
     tiles = Tiles(rules: rules, origins: contents.origins)
+    recentRecipients = contents.recipients
     for item in contents.items
     where !tiles.restore(item.entry, order: item.order, isLeaving: item.isLeaving, isPinned: item.isPinned) {
       // Its removal could not be written once; its successor stands.

@@ -202,7 +202,10 @@ enum JournalChange: Equatable, Sendable {
   case leave(seq: UInt64)
   case pin(seq: UInt64, Bool)
   case remove(seq: UInt64)
+  /// And forgets whom files were staged for.
   case removeAll
+  /// A file was staged for it.
+  case recipient(String)
   /// When the entries of `Staged` last changed.
   case directory(modified: Int64)
 }

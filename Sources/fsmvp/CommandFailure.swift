@@ -17,9 +17,9 @@ enum ExitCode: Int32, Sendable {
     switch ControlError.Code(rawValue: code) {
     case .invalid: self = .usage
     case .noSuchItem, .noSuchFile: self = .noSuchThing
-    case .serviceUnreachable, .serviceRefused, .serviceMalformed: self = .service
+    case .serviceUnreachable, .serviceRefused, .serviceMalformed, .noCredentials: self = .service
     case .stopping: self = .noControlPlane
-    case .forbidden, .noSuchRoute, .methodNotAllowed, .tooLarge, .failed, nil: self = .failed
+    case .unauthorized, .forbidden, .noSuchRoute, .methodNotAllowed, .tooLarge, .failed, nil: self = .failed
     }
   }
 }

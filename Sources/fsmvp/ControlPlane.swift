@@ -20,10 +20,10 @@ final class ControlPlane {
   private let started = SystemClock().now()
   /// The control API's, absolute.
   private var socket: String { Settings.apiSocket(runtimeFolder: folders.runtime) }
-  private var mediaHub: MediaHubClient?
+  private(set) var mediaHub: MediaHubClient?
   private(set) var volume: StagedVolume?
   private(set) var host: ShimHost?
-  private var server: ControlServer?
+  private(set) var server: ControlServer?
   private var signals: [LoopSignal] = []
   private var terminalTimer: LoopTimer?
   private(set) var stopping: StopReason?
@@ -85,11 +85,13 @@ final class ControlPlane {
       try await host.start(adopting: folders.survivor)
       // What it adopted, if anything, it has handed over by now.
       await volume.begin()
-      server = try ControlServer(socket: socket, operations: self)
+      server = try ControlServer(socket: socket, web: webOptions, operations: self)
     } catch {
       await tearDown(forget: false)
       throw StartError(Self.sentence(error))
     }
+    // With its port in the first status, and before anybody is told that we are ready.
+    await server?.openWebAtStart()
     guard stopping == nil else { return await finish() }
     sayReady()
     if reload != nil { await replaceShims() }
@@ -141,7 +143,7 @@ final class ControlPlane {
     // Once a process: whoever waited for the line has it, and may be gone.
     guard reloads == 0 else { return }
     Terminal.standardOutput.write("ready mount=\(host.mountpoint) socket=\(socket)\n")
-    if service.simulator != nil { Demo.sayWhatToType(mount: host.mountpoint) }
+    if service.simulator != nil { Demo.sayWhatToType(mount: host.mountpoint, hasPage: service.settings.web != false) }
   }
 
   // MARK: Stop
@@ -231,6 +233,7 @@ extension ControlPlane: ControlOperations {
       mount: host?.mountpoint ?? service.settings.mountpoint, socket: socket,
       uptimeSeconds: Int((SystemClock().now() - started).seconds))
     status.reload = reload
+    (status.service, status.web, status.logLevel) = (serviceReport, server?.webAddress, Log.level.name)
     status.staged = totals.items
     status.openHandles = figures?.openHandles ?? 0
     status.bytesFetched = totals.bytesFetched
@@ -244,11 +247,6 @@ extension ControlPlane: ControlOperations {
     return status
   }
 
-  func jobs(search: String?, start: Int, limit: Int) async throws -> MediaHubPage {
-    guard let mediaHub else { throw StagingError.failed("the control plane is still starting") }
-    return try await mediaHub.jobs(search: search, start: start, limit: limit)
-  }
-
   func staged() async throws -> [StagedItem] {
     await volume?.findReaders()
     return itemsNow()
@@ -259,14 +257,6 @@ extension ControlPlane: ControlOperations {
   func look() -> ItemsLook { volume?.look() ?? ItemsLook(changed: [], gone: []) }
 
   func readTimes() -> ReadTimes? { host?.readTimes().map { ReadTimes(limits: $0.limits, counts: $0.counts) } }
-
-  func stage(_ fileOrJob: String, recipient: String, isWarm: Bool) async throws -> StagedItem {
-    try await standing().stage(fileOrJob, recipient: recipient, isWarm: isWarm)
-  }
-
-  func setPinned(_ idOrPath: String, _ isPinned: Bool) async throws -> StagedItem {
-    try await standing().setPinned(idOrPath, isPinned)
-  }
 
   func cache() async throws -> CacheReport { try await standing().cache() }
 
@@ -280,7 +270,7 @@ extension ControlPlane: ControlOperations {
 
   func stop(forget: Bool) async throws { begin(StopReason(code: .done, forget: forget)) }
 
-  private func standing() throws -> StagedVolume {
+  func standing() throws -> StagedVolume {
     guard let volume else { throw StagingError.failed("the control plane is still starting") }
     return volume
   }

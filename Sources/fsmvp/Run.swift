@@ -100,14 +100,15 @@ struct Service {
     certificates = try Self.certificates(settings)
     for warning in settings.warnings { Log.warning("settings", ["note": warning]) }
     guard arguments.isDemo(withCredentials: settings.hasCredentials) else {
-      guard settings.hasCredentials else {
+      guard settings.hasCredentials || settings.web == true else {
         throw StartError(
           "there are no credentials for MediaHub: set client_id and client_secret in the configuration file (FSMVP_CLIENT_ID, "
-            + "FSMVP_CLIENT_SECRET), or try `fsmvp run --demo`")
+            + "FSMVP_CLIENT_SECRET), try `fsmvp run --demo`, or set `web = true` (FSMVP_WEB=true) for a page that shows how")
       }
       (simulator, apiBase) = (nil, settings.apiBase)
       (clientID, clientSecret) = (settings.clientID, settings.clientSecret)
-      linkSigner = try Self.linkSigner(settings, clientSecret: clientSecret)
+      linkSigner = settings.hasCredentials ? try Self.linkSigner(settings, clientSecret: clientSecret) : nil
+      if !settings.hasCredentials { Log.warning("service.no_credentials", ["file": settings.configFileToWrite]) }
       return
     }
     var options = Simulator.Options()
@@ -121,6 +122,9 @@ struct Service {
     (clientID, clientSecret) = (options.clientID, Redacted(options.clientSecret))
     linkSigner = nil
   }
+
+  /// Without them there is a page that shows how to set them, and nothing else.
+  var hasCredentials: Bool { !clientID.isEmpty && !clientSecret.reveal().isEmpty }
 
   /// - Throws: a sentence, where the secret cannot be the key that `link_auth` needs it to be.
   static func linkSigner(_ settings: Settings, clientSecret: Redacted<String>) throws(StartError) -> LinkSigner? {

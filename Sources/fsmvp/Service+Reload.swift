@@ -28,7 +28,9 @@ extension Service {
     } catch {
       return "the configuration is wrong: \(error.sentence)"
     }
-    guard isDemo || hasCredentials else { return "there are no credentials in the configuration any more" }
+    // What waits for credentials may go on waiting.
+    let canWait = !self.hasCredentials && next.web == true
+    guard isDemo || hasCredentials || canWait else { return "there are no credentials in the configuration any more" }
     return nil
   }
 }

@@ -38,6 +38,11 @@ struct ControlServerTests {
         ("DELETE", "/api/v1/staged?path=/mnt/x/Staged/i1/video.mp4", nil, 200),
         ("DELETE", "/api/v1/staged", nil, 200),
         ("GET", "/api/v1/trace", nil, 200),
+        ("GET", "/api/v1/staged/i1", nil, 200),
+        ("GET", "/api/v1/staged/i2", nil, 404),
+        ("GET", "/api/v1/jobs/j1", nil, 404),
+        ("GET", "/api/v1/recipients", nil, 200),
+        ("GET", "/api/v1/config", nil, 200),
         ("POST", "/api/v1/shim/restart", nil, 200),
         ("POST", "/api/v1/shim/kill", nil, 200),
         ("POST", "/api/v1/stop", #"{"forget":true}"#, 202),
@@ -51,7 +56,7 @@ struct ControlServerTests {
         await harness.operations.asked == [
           "status", "jobs a b 5 6", "staged", "stage f for a/b & ü", "stage g for a, warm", "pin i1",
           "unpin /mnt/x/Staged/i1/video.mp4", "cache", "clear cache", "unstage i1", "unstage /mnt/x/Staged/i1/video.mp4", "unstage all",
-          "trace", "shim restart", "shim kill",
+          "trace", "item i1", "item i2", "job j1", "recipients", "config", "shim restart", "shim kill",
           "stop true",
         ])
     }
@@ -100,6 +105,8 @@ struct ControlServerTests {
       let requests: [(String, String, String?, Int, String)] = [
         ("GET", "/api/v1/nothing", nil, 404, "no_such_route"),
         ("GET", "/", nil, 404, "no_such_route"),
+        ("GET", "/login?code=00", nil, 404, "no_such_route"),
+        ("PUT", "/api/v1/log", #"{"level":"loud"}"#, 400, "invalid"),
         ("PUT", "/api/v1/staged", "{}", 405, "method_not_allowed"),
         ("POST", "/api/v1/staged", nil, 400, "invalid"),
         ("POST", "/api/v1/staged", "not json", 400, "invalid"),
@@ -270,9 +277,9 @@ struct ControlServerTests {
       var attributes = stat()
       #expect(lstat(harness.socket, &attributes) == 0)
       #expect(attributes.st_mode & 0o777 == 0o600)
-      #expect(ControlServer.accepts(peer: geteuid()))
-      #expect(ControlServer.accepts(peer: 0))
-      #expect(!ControlServer.accepts(peer: geteuid() + 1))
+      #expect(PeerGate.accepts(peer: geteuid()))
+      #expect(PeerGate.accepts(peer: 0))
+      #expect(!PeerGate.accepts(peer: geteuid() + 1))
     }
   }
 
@@ -293,7 +300,7 @@ struct ControlServerTests {
   func second() async throws {
     try await withServer { harness in
       await #expect(throws: ControlServer.Failure.self) {
-        _ = try await ControlServer(socket: harness.socket, operations: FakeOperations())
+        _ = try await ControlServer(socket: harness.socket, web: .closed, operations: FakeOperations())
       }
       #expect(RawClient.ask(harness.socket, "GET", "/api/v1/status")?.status == 200)
     }
@@ -304,14 +311,14 @@ struct ControlServerTests {
     try await withServer { harness in
       let path = harness.folder + "/stale.sock"
       Glibc.close(clinux_listen(path))
-      let server = try await ControlServer(socket: path, operations: harness.operations)
+      let server = try await ControlServer(socket: path, web: .closed, operations: harness.operations)
       #expect(RawClient.ask(path, "GET", "/api/v1/status")?.status == 200)
       await server.close()
       #expect(access(path, F_OK) != 0)
 
       Glibc.close(clinux_open(path, O_CREAT | O_WRONLY, 0o600))
       await #expect(throws: ControlServer.Failure.self) {
-        _ = try await ControlServer(socket: path, operations: harness.operations)
+        _ = try await ControlServer(socket: path, web: .closed, operations: harness.operations)
       }
       #expect(access(path, F_OK) == 0)
       unlink(path)
@@ -323,7 +330,7 @@ struct ControlServerTests {
     EventLoop.start()
     let path = "/tmp/" + String(repeating: "x", count: 120)
     do {
-      _ = try await ControlServer(socket: path, operations: FakeOperations())
+      _ = try await ControlServer(socket: path, web: .closed, operations: FakeOperations())
       Issue.record("was accepted")
     } catch {
       guard case .failed(let sentence) = error else { throw error }

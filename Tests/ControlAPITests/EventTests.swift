@@ -161,7 +161,7 @@ struct EventTests {
     try await wait(for: "snapshot", count: 1)
     await harness.server.close()
     try await wait(for: "lost", count: 1)
-    let second = try await ControlServer(socket: socket, operations: harness.operations)
+    let second = try await ControlServer(socket: socket, web: .closed, operations: harness.operations)
     try await wait(for: "snapshot", count: 2)
     stop.value.withLock { $0 = true }
     await following

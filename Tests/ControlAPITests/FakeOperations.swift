@@ -120,6 +120,28 @@ final class FakeOperations: ControlOperations {
     return .example(id: fileOrJob, recipient: recipient)
   }
 
+  func job(_ id: String) async throws -> MediaHubJob {
+    try await enter("job \(id)")
+    guard let job = page.jobs.first(where: { $0.id == id }) else { throw MediaHubError.notFound("MediaHub has no job \(id)") }
+    return job
+  }
+
+  func item(_ id: String) async throws -> StagedItem {
+    try await enter("item \(id)")
+    guard let item = items.first(where: { $0.id == id }) else { throw StagingError.noSuch("nothing is staged as \(id)") }
+    return item
+  }
+
+  func recipients() async throws -> [String] {
+    try await enter("recipients")
+    return ["alice", "b & <c>"]
+  }
+
+  func configuration() -> [SettingEntry] {
+    asked.append("config")
+    return [SettingEntry(key: "client_secret", value: "‹redacted›", source: "default")]
+  }
+
   func unstage(_ idOrPath: String) async throws -> StagedItem {
     try await enter("unstage \(idOrPath)")
     guard let item = items.first(where: { $0.id == idOrPath || $0.path == idOrPath }) else {

@@ -1,3 +1,4 @@
+import CHTTPD
 import CLinux
 import EventLoop
 import Glibc
@@ -15,7 +16,9 @@ struct Harness {
   init(idleSeconds: UInt32 = 20) async throws {
     EventLoop.start()
     folder = try TestFolder.make("api")
-    server = try await ControlServer(socket: folder + "/api.sock", operations: operations, idleSeconds: idleSeconds)
+    server = try await ControlServer(
+      socket: folder + "/api.sock", web: WebOptions(opening: .never, runtimeFolder: folder), operations: operations,
+      limits: Door.Limits(idleSeconds: idleSeconds))
   }
 
   func close() async {
@@ -24,6 +27,10 @@ struct Harness {
     unlink(socket)
     rmdir(folder)
   }
+}
+
+extension WebOptions {
+  static let closed = WebOptions(opening: .never, runtimeFolder: "/nonexistent")
 }
 
 /// Bytes to a socket and back, without an HTTP library that would refuse to send what a test wants sent.
@@ -36,8 +43,24 @@ final class RawClient {
 
   private let descriptor: Int32
 
-  init?(_ socket: String) {
-    descriptor = clinux_connect(socket)
+  convenience init?(_ socket: String) { self.init(descriptor: clinux_connect(socket)) }
+
+  /// To 127.0.0.1.
+  convenience init?(port: Int) {
+    let descriptor = socket(AF_INET, CHTTPD_STREAM, 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = UInt16(port).bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    let connected = withUnsafeBytes(of: &address) { bytes in
+      bytes.withMemoryRebound(to: sockaddr.self) { connect(descriptor, $0.baseAddress, socklen_t(bytes.count)) }
+    }
+    if connected != 0 { close(descriptor) }
+    self.init(descriptor: connected == 0 ? descriptor : -1)
+  }
+
+  private init?(descriptor: Int32) {
+    self.descriptor = descriptor
     guard descriptor >= 0 else { return nil }
     // A server that never answers fails the test instead of standing it still.
     var limit = timeval(tv_sec: 30, tv_usec: 0)

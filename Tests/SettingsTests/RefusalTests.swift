@@ -64,7 +64,7 @@ struct RefusalTests {
       ("colour = \"red\"", "1:1: unknown key `colour`; `fsmvp config` lists the keys"),
       ("standbyes = true", "1:1: unknown key `standbyes`; did you mean `standby`?"),
       ("[mediahub]\nclient_id = \"a\"", "1:2: unknown key `mediahub`; `fsmvp config` lists the keys"),
-      ("\"a\\nb\" = 1", "1:1: unknown key `a\\x0ab`; `fsmvp config` lists the keys"),
+      ("\"key\\none\" = 1", "1:1: unknown key `key\\x0aone`; `fsmvp config` lists the keys"),
     ])
   func keys(toml: String, sentence: String) throws { #expect(try Scratch().refusal(toml) == sentence) }
 

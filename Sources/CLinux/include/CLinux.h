@@ -60,6 +60,8 @@ int clinux_peer(int socket, uid_t *uid, pid_t *pid);
 int clinux_listen(const char *path);
 /* A connection to such a socket; -1 and errno. */
 int clinux_connect(const char *path);
+/* A TCP socket listening on 127.0.0.1, non-blocking and close-on-exec; -1 and errno. `bound`: its port, which for port 0 is any free one. */
+int clinux_listen_loopback(uint16_t port, uint16_t *bound);
 /* The process's environment; for giving it on. */
 char **clinux_environment(void);
 /* From `lowest` on, everything open is closed by an exec; 0, or -1 and errno. */

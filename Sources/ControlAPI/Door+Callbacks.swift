@@ -1,0 +1,72 @@
+import CHTTPD
+import Core
+
+/// What libmicrohttpd calls, on the loop's thread, from inside `Door.turn`.
+extension Door {
+  /// - Parameter context: an unretained door, which outlives its daemon.
+  static func makeDaemon(_ listening: Int32, _ limits: Limits, context: UnsafeMutableRawPointer) -> OpaquePointer? {
+    var options = chttpd_loop_options()
+    options.listen_fd = listening
+    options.connection_limit = limits.connections
+    options.idle_seconds = limits.idleSeconds
+    options.begun = { @Sendable context, target, connection in Door.begun(context, target, connection) }
+    options.completed = { @Sendable context, _, state, _ in Door.completed(context, state) }
+    options.connected = { @Sendable context, connection, _, what in Door.connected(context, connection, what) }
+    options.context = context
+    return chttpd_loop_start(
+      { @Sendable context, _, _, method, _, bytes, count, state in Door.called(context, method, bytes, count, state) }, &options)
+  }
+
+  private nonisolated static func door(_ context: UnsafeMutableRawPointer?) -> Door? {
+    context.map { Unmanaged<Door>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  private nonisolated static func connected(
+    _ context: UnsafeMutableRawPointer?, _ connection: OpaquePointer?, _ what: MHD_ConnectionNotificationCode
+  ) {
+    guard let door = door(context), let connection else { return }
+    nonisolated(unsafe) let theirs = connection
+    DispatchLoop.assumeIsolated {
+      if what == .CONNECTION_NOTIFY_STARTED { door.came(theirs) } else { door.went(theirs) }
+    }
+  }
+
+  private nonisolated static func begun(
+    _ context: UnsafeMutableRawPointer?, _ target: UnsafePointer<CChar>?, _ connection: OpaquePointer?
+  ) -> UnsafeMutableRawPointer? {
+    nonisolated(unsafe) let connection = connection
+    let text = target.flatMap { String(validatingCString: $0) }
+    guard let door = door(context) else { return nil }
+    nonisolated(unsafe) var state: UnsafeMutableRawPointer?
+    DispatchLoop.assumeIsolated {
+      let exchange = Exchange(target: text, connection: connection, door: door)
+      door.begin(exchange)
+      // Released by `completed`.
+      state = Unmanaged.passRetained(exchange).toOpaque()
+    }
+    return state
+  }
+
+  private nonisolated static func completed(
+    _ context: UnsafeMutableRawPointer?, _ state: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+  ) {
+    guard let pointer = state?.pointee else { return }
+    state?.pointee = nil
+    let exchange = Unmanaged<Exchange>.fromOpaque(pointer).takeRetainedValue()
+    guard let door = door(context) else { return }
+    DispatchLoop.assumeIsolated { door.finish(exchange) }
+  }
+
+  private nonisolated static func called(
+    _ context: UnsafeMutableRawPointer?, _ method: UnsafePointer<CChar>?, _ bytes: UnsafePointer<CChar>?,
+    _ count: UnsafeMutablePointer<Int>?, _ state: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+  ) -> MHD_Result {
+    guard let method, let count, let pointer = state?.pointee else { return .NO }
+    let exchange = Unmanaged<Exchange>.fromOpaque(pointer).takeUnretainedValue()
+    let name = String(cString: method)
+    nonisolated(unsafe) let piece = UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count.pointee)
+    // Taken, all of it.
+    count.pointee = 0
+    return DispatchLoop.assumeIsolated { exchange.received(method: name, bytes: piece) } ? .YES : .NO
+  }
+}

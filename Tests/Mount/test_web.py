@@ -1,0 +1,452 @@
+"""The door on 127.0.0.1: who comes in, who does not, and what slow, broken and many clients do to the others. By bytes on real sockets."""
+
+import hashlib
+import hmac
+import http.client
+import os
+import re
+import signal
+import socket
+import stat
+import threading
+import time
+
+import pytest
+from door import JSON, Door, events, login, open_door, unix, until_ready
+from house import MiB, wait_until
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@pytest.fixture
+def door(run):
+    return open_door(run)
+
+
+def guarded(answer):
+    """Every answer of this door says what a browser may do with it."""
+    assert answer.headers["Content-Security-Policy"] == POLICY, answer
+    assert answer.headers["X-Content-Type-Options"] == "nosniff", answer
+    assert answer.headers["Referrer-Policy"] == "no-referrer", answer
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin", answer
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")], answer
+    assert answer.headers["Cache-Control"] in ("no-store", "no-cache"), answer
+    return answer
+
+
+def forged(door, seconds, key=None, port=None):
+    """The cookie of a session that ends so many seconds from now, signed with some key for some port."""
+    end = int(time.time()) + seconds
+    text = f"fsmvp session\nport {port or door.port}\nuntil {end}".encode()
+    signature = hmac.new((key or door.token).encode(), text, hashlib.sha256).hexdigest()
+    return {"Cookie": f"fsmvp-{door.port}={end}.{signature}"}
+
+
+# Who comes in
+
+
+def test_nobody_listens_before_somebody_wants_the_page(run):
+    assert not (run.runtime / "web.port").exists() and not (run.runtime / "api.token").exists()
+    assert "web" not in run.cli("status", "--json").json
+    url = login(run)
+    door = Door(run)
+    assert re.fullmatch(rf"http://127\.0\.0\.1:{door.port}/login\?code=[0-9a-f]{{32}}", url)
+    assert run.cli("status", "--json").json["web"] == door.base
+    for name in ("api.token", "web.port"):
+        assert stat.S_IMODE((run.runtime / name).stat().st_mode) == 0o600, name
+    assert re.fullmatch("[0-9a-f]{64}", door.token)
+    # 127.0.0.1 and nothing else.
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.2", door.port), timeout=5)
+
+
+def test_a_link_opens_the_page_once_and_the_session_goes_on(run, door):
+    url = login(run)
+    target = url.removeprefix(door.base)
+    first = guarded(door.get(target))
+    assert first.status == 200 and b'http-equiv="refresh"' in first.body
+    cookie = first.headers["Set-Cookie"]
+    assert re.fullmatch(
+        rf"fsmvp-{door.port}=\d+\.[0-9a-f]{{64}}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict", cookie
+    ), cookie
+    session = {"Cookie": cookie.split(";")[0]}
+    assert guarded(door.ask("GET", "/api/v1/status", headers=session)).json["pid"] == run.process.pid
+    again = guarded(door.get(target))
+    assert again.status == 401 and "Set-Cookie" not in again.headers
+    assert door.ask("GET", "/api/v1/status", headers=session).status == 200
+
+
+def test_a_link_of_another_instance_opens_nothing(make, run, door):
+    other = open_door(make().start())
+    code = login(other.run).removeprefix(other.base)
+    assert door.get(code).status == 401
+    assert door.ask("GET", "/api/v1/status", headers=other.bearer).status == 401
+    assert door.ask("GET", "/api/v1/status", headers=other.session()).status == 401
+    stolen = other.session()["Cookie"].replace(f"fsmvp-{other.port}=", f"fsmvp-{door.port}=")
+    assert door.ask("GET", "/api/v1/status", headers={"Cookie": stolen}).status == 401
+
+
+def test_only_token_and_session_are_answered(door):
+    good = [door.bearer, door.session(), forged(door, 60), {"Cookie": "a=b; " + door.session()["Cookie"]}]
+    for headers in good:
+        assert guarded(door.ask("GET", "/api/v1/status", headers=headers)).status == 200, headers
+    bad = [
+        {},
+        {"Authorization": "Bearer " + "0" * 64},
+        {"Authorization": f"Bearer {door.token[:-1]}"},
+        {"Authorization": f"Basic {door.token}"},
+        {"Authorization": door.token},
+        door.session() | {"Authorization": "Bearer x"},
+        forged(door, -1),
+        forged(door, 60, key="0" * 64),
+        forged(door, 60, port=door.port + 1),
+        {"Cookie": f"fsmvp-{door.port}={int(time.time()) + 60}."},
+        {"Cookie": f"fsmvp-{door.port}="},
+        {"X-Token": door.token},
+    ]
+    for headers in bad:
+        answer = guarded(door.ask("GET", "/api/v1/status", headers=headers))
+        assert answer.status == 401 and answer.code == "unauthorized" and answer.headers["WWW-Authenticate"].startswith("Bearer"), headers
+    # Neither as a parameter, and a code is no token.
+    assert door.get(f"/api/v1/status?token={door.token}").status == 401
+    code = login(door.run).split("code=")[1]
+    assert door.ask("GET", "/api/v1/status", headers={"Authorization": f"Bearer {code}"}).status == 401
+    assert door.get(f"/login?code={door.token}").status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/"), ("GET", "/assets/main.js"), ("GET", "/api/v1/jobs"), ("GET", "/api/v1/events"), ("GET", "/api/v1/config"), ("GET", "/api/v1/nothing"),
+        ("GET", "/nothing"), ("POST", "/api/v1/staged"), ("DELETE", "/api/v1/staged"), ("POST", "/api/v1/login"), ("POST", "/api/v1/stop"),
+        ("PUT", "/api/v1/log"), ("OPTIONS", "/api/v1/staged"), ("PATCH", "/"), ("HEAD", "/api/v1/status"), ("GET", "/login?code=0"), ("GET", "/login"),
+    ],
+)
+def test_without_a_session_nothing_is_told(door, method, target):
+    answer = guarded(door.ask(method, target))
+    assert answer.status == 401, answer
+    if target == "/":
+        assert b"fsmvp ui" in answer.body or method != "GET"
+    assert door.run.cli("status").code == 0
+
+
+def test_probes_need_no_session(door):
+    assert guarded(door.get("/healthz")).json == {"status": "ok"}
+    assert guarded(door.get("/readyz")).json == {"status": "ready"}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [None, "", "127.0.0.1", "localhost", "evil.example", "evil.example:{port}", "127.0.0.1:1", "127.0.0.1.evil.example:{port}", "[::1]:{port}", "0.0.0.0:{port}"],
+)
+def test_another_name_for_us_is_refused(door, host):
+    """A page whose name was made to point here (DNS rebinding) asks under that name."""
+    host = host and host.format(port=door.port)
+    for target in ("/", "/healthz", "/api/v1/status", "/login?code=0"):
+        answer = door.ask("GET", target, headers=door.bearer, host=host)
+        # Without one the library itself may say no.
+        assert answer.status == 403 or (host is None and answer.status == 400), answer
+        if answer.status == 403:
+            assert guarded(answer).code == "forbidden"
+
+
+def test_localhost_is_us_too(door):
+    assert guarded(door.ask("GET", "/api/v1/status", headers=door.bearer, host=f"localhost:{door.port}")).status == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "http://evil.example", "https://127.0.0.1:{port}", "http://127.0.0.1:1", "http://127.0.0.1", "http://127.0.0.1:{port}.evil.example", "file://", ""]
+)
+def test_another_page_is_refused(sim, door, origin):
+    headers = door.session() | JSON | {"Origin": origin.format(port=door.port)}
+    body = {"file": sim.add(1000), "recipient": "x"}
+    for method, target, body in [("GET", "/api/v1/status", None), ("POST", "/api/v1/staged", body), ("DELETE", "/api/v1/staged", None), ("GET", "/healthz", None)]:
+        answer = guarded(door.ask(method, target, body, headers))
+        assert answer.status == 403 and answer.code == "forbidden", answer
+    assert door.run.cli("staged", "--json").json == []
+
+
+def test_our_own_page_is_served(sim, door):
+    headers = door.session() | JSON | {"Origin": door.base}
+    answer = guarded(door.ask("POST", "/api/v1/staged", {"file": sim.add(1000), "recipient": "x"}, headers))
+    assert answer.status == 201, answer
+
+
+def test_a_preflight_gets_no_leave(door):
+    headers = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
+    for origin in ("http://evil.example", door.base):
+        answer = guarded(door.ask("OPTIONS", "/api/v1/staged", headers=headers | {"Origin": origin}))
+        assert answer.status == (403 if "evil" in origin else 401), answer
+    answer = guarded(door.ask("OPTIONS", "/api/v1/staged", headers=headers | door.bearer))
+    assert answer.status == 405 and answer.headers["Allow"] == "GET, POST, DELETE, PATCH"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None, "text/plain; application/json"])
+def test_a_form_cannot_post(sim, door, kind):
+    """What a page can send without asking: a body of one of these types."""
+    headers = door.session() | ({"Content-Type": kind} if kind else {})
+    for method, target, body in [("POST", "/api/v1/staged", {"file": sim.add(1000), "recipient": "x"}), ("POST", "/api/v1/stop", {}), ("PUT", "/api/v1/log", {"level": "debug"})]:
+        answer = guarded(door.ask(method, target, body, headers))
+        assert answer.status == 400 and answer.code == "invalid" and "application/json" in answer.json["error"]["message"], answer
+    if kind:
+        assert door.ask("POST", "/api/v1/stop", b"", headers).status == 400
+    assert door.run.cli("staged", "--json").json == [] and door.get("/readyz").status == 200
+
+
+def test_links_are_made_by_the_unix_socket_alone(run, door):
+    answer = guarded(door.ask("POST", "/api/v1/login", headers=door.bearer))
+    assert answer.status == 403 and answer.code == "forbidden"
+    assert unix(run, "GET", "/login?code=0").status == 404
+
+
+def test_what_is_secret_is_in_no_log(run, door):
+    url = login(run)
+    session = door.session(url)
+    run.cli("config")
+    unix(run, "PUT", "/api/v1/log", {"level": "debug"})
+    door.session()
+    for headers in (session, door.bearer, {"Authorization": "Bearer wrongwrong"}, {"Cookie": f"fsmvp-{door.port}=12345678901.ab"}):
+        door.ask("GET", "/api/v1/config", headers=headers)
+    config = door.ask("GET", "/api/v1/config", headers=door.bearer).body.decode()
+    text = run.log.read_text() + config
+    for secret in (door.token, url.split("code=")[1], session["Cookie"].split("=")[1], "wrongwrong", "demo-secret"):
+        assert secret not in text
+    assert "‹redacted›" in config
+    command = (f"/proc/{run.process.pid}/cmdline", f"/proc/{run.process.pid}/environ")
+    for path in command:
+        with open(path, "rb") as stream:
+            assert door.token.encode() not in stream.read()
+
+
+# Settings
+
+
+def test_a_web_that_is_off_stays_off(make):
+    run = make(FSMVP_WEB="false").start()
+    answer = unix(run, "POST", "/api/v1/login")
+    assert answer.status == 403 and "web = false" in answer.json["error"]["message"]
+    assert not (run.runtime / "web.port").exists() and "web" not in run.cli("status", "--json").json
+
+
+def test_a_web_that_is_on_is_open_from_the_start_at_the_port_that_is_set(make):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+    run = make(FSMVP_WEB="true", FSMVP_WEB_PORT=str(port)).start()
+    door = Door(run)
+    assert door.port == port and run.cli("status", "--json").json["web"] == door.base
+    assert door.get("/healthz").status == 200
+
+
+def test_a_port_that_is_taken_is_told_and_harms_nothing_else(sim, make):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        run = make(FSMVP_WEB="true", FSMVP_WEB_PORT=str(port)).start()
+        file = sim.add(MiB)
+        with open(run.stage(file), "rb") as stream:
+            assert stream.read() == sim.bytes(file, "somebody")
+        answer = unix(run, "POST", "/api/v1/login")
+        assert answer.status == 500 and str(port) in answer.json["error"]["message"] and "web_port" in answer.json["error"]["message"]
+        assert f"port {port}" in run.log.read_text()
+    # It is tried again with each login.
+    assert login(run).startswith(f"http://127.0.0.1:{port}/")
+
+
+# Restarts
+
+
+def test_a_restart_keeps_port_token_and_sessions(run, door):
+    session = door.session()
+    assert run.stop() == 0
+    with pytest.raises(OSError):
+        door.get("/healthz")
+    run.start()
+    after = Door(run)
+    assert (after.port, after.token) == (door.port, door.token)
+    assert after.ask("GET", "/api/v1/status", headers=session).status == 200
+
+
+def test_a_killed_control_plane_and_a_reload_keep_port_token_and_sessions(sim, run, door):
+    session = door.session()
+    listener = events(door)
+    assert next(listener)[0] == "snapshot"
+    run.kill()
+    # Told by the end of its connection.
+    with pytest.raises((StopIteration, OSError, http.client.HTTPException)):
+        for _ in range(1000):
+            next(listener)
+    run.start()
+    until_ready(door)
+    assert Door(run).token == door.token
+    assert door.ask("GET", "/api/v1/status", headers=session).json["pid"] == run.process.pid
+    assert run.cli("reload").code == 0
+    wait_until(lambda: door.ask("GET", "/api/v1/status", headers=session).json["reload"]["state"] == "done")
+    # A link that was not used is of the process that made it.
+    url = login(run)
+    assert run.cli("reload").code == 0
+    assert door.get(url.removeprefix(door.base)).status == 401
+
+
+def test_a_last_port_that_is_taken_costs_the_sessions_only(run, door):
+    session = door.session()
+    assert run.stop() == 0
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", door.port))
+        other.listen()
+        run.start()
+        after = Door(run)
+        assert after.port != door.port and after.token == door.token
+        assert f"port {door.port}" in run.log.read_text()
+        # Whoever has the old port now was sent the old sessions: they are worth nothing.
+        stolen = session["Cookie"].replace(f"fsmvp-{door.port}=", f"fsmvp-{after.port}=")
+        assert after.ask("GET", "/api/v1/status", headers={"Cookie": stolen}).status == 401
+        assert after.ask("GET", "/api/v1/status", headers=after.bearer).status == 200
+
+
+def test_a_token_that_others_could_read_is_replaced(run, door):
+    session = door.session()
+    assert run.stop() == 0
+    (run.runtime / "api.token").chmod(0o644)
+    run.start()
+    after = Door(run)
+    assert after.token != door.token and stat.S_IMODE((run.runtime / "api.token").stat().st_mode) == 0o600
+    assert after.ask("GET", "/api/v1/status", headers=door.bearer).status == 401
+    assert after.ask("GET", "/api/v1/status", headers=session).status == 401
+
+
+# Slow, broken and many
+
+
+def end_of(connection, limit):
+    """Seconds until the other side ends the connection, while a byte is sent four times a second."""
+    started = time.monotonic()
+    connection.settimeout(0.25)
+    while time.monotonic() - started < limit:
+        try:
+            connection.send(b"x")
+            if connection.recv(65536) == b"":
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return time.monotonic() - started
+
+
+def test_headers_and_bodies_that_trickle_are_cut_off(door):
+    request = f"POST /api/v1/staged HTTP/1.1\r\nHost: {door.host}\r\nAuthorization: Bearer {door.token}\r\nContent-Type: application/json\r\n"
+    starts = ["GET /", "GET / HTTP/1.1\r\nX: ", request + "Content-Length: 60000\r\n\r\n", request + "Transfer-Encoding: chunked\r\n\r\nffff\r\n"]
+    results = [None] * len(starts)
+
+    def trickle(index, start):
+        with door.raw() as connection:
+            connection.sendall(start.encode())
+            results[index] = end_of(connection, 60)
+
+    threads = [threading.Thread(target=trickle, args=pair) for pair in enumerate(starts)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        started = time.monotonic()
+        assert door.get("/healthz").status == 200
+        assert time.monotonic() - started < 5
+        time.sleep(0.5)
+    assert all(result < 45 for result in results), results
+
+
+def test_idle_connections_keep_nobody_out(door):
+    idle = [door.raw() for _ in range(200)]
+    try:
+        worst = 0
+        for _ in range(20):
+            started = time.monotonic()
+            assert door.ask("GET", "/api/v1/status", headers=door.bearer).status == 200
+            worst = max(worst, time.monotonic() - started)
+        assert worst < 5, worst
+        print(f"with 200 idle connections a request took {worst * 1000:.1f} ms at worst")
+    finally:
+        for connection in idle:
+            connection.close()
+    descriptors = f"/proc/{door.run.process.pid}/fd"
+    wait_until(lambda: len(os.listdir(descriptors)) < 100, what="they are closed")
+
+
+def test_headers_and_bodies_that_are_too_large_are_refused(door):
+    with door.raw() as connection:
+        try:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {door.host}\r\nX: ".encode() + b"x" * (1 << 20) + b"\r\n\r\n")
+            answer = connection.recv(65536)
+            assert answer == b"" or answer.split()[1] in (b"400", b"413", b"414", b"431"), answer
+        except OSError:
+            pass
+    for size in (65 << 10, 900 << 10):
+        assert guarded(door.ask("POST", "/api/v1/staged", b"x" * size, door.bearer | JSON)).status == 413
+    # Announced, not sent.
+    with door.raw() as connection:
+        connection.sendall(
+            f"POST /api/v1/staged HTTP/1.1\r\nHost: {door.host}\r\nAuthorization: Bearer {door.token}\r\nContent-Type: application/json\r\n"
+            "Content-Length: 99999999999\r\n\r\n".encode()
+        )
+        assert connection.recv(65536).split()[1] == b"413"
+    assert door.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x16\x03\x01\x02\x00\x01", b"\0" * 5000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\r\n" * 5000, b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n"],
+)
+def test_what_is_no_request_harms_nobody(door, data):
+    with door.raw() as connection:
+        try:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            assert not answer.startswith(b"HTTP/1.1 200"), answer
+        except OSError:
+            pass
+    assert door.get("/healthz").status == 200
+
+
+def test_clients_that_take_nothing_of_their_answer_hold_up_nobody(door):
+    """Answers larger than the socket takes, to clients that stand still: they cost a connection each for a while."""
+    stuck = []
+    for _ in range(20):
+        connection = door.raw()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(f"GET /api/v1/config HTTP/1.1\r\nHost: {door.host}\r\nAuthorization: Bearer {door.token}\r\n\r\n".encode() * 200)
+        stuck.append(connection)
+    for _ in range(5):
+        started = time.monotonic()
+        assert door.get("/healthz").status == 200
+        assert time.monotonic() - started < 5
+    for connection in stuck:
+        connection.close()
+
+
+def test_fifty_listeners_hear_the_same_and_a_stuck_one_holds_up_nobody(sim, door):
+    listeners = [events(door) for _ in range(50)]
+    assert all(next(listener)[0] == "snapshot" for listener in listeners)
+    stuck = door.raw()
+    stuck.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: {door.host}\r\nAuthorization: Bearer {door.token}\r\n\r\n".encode())
+    item = door.ask("POST", "/api/v1/staged", {"file": sim.add(1000, "heard.bin"), "recipient": "x"}, door.bearer | JSON).json
+    for listener in listeners:
+        name, data = next(event for event in listener if event[0] == "item")
+        assert data["id"] == item["id"] and data["name"] == "heard.bin"
+    assert door.get("/healthz").status == 200
+    stuck.close()
+    for listener in listeners:
+        listener.close()
+    assert door.run.stop() == 0
+
+
+def test_a_stop_by_the_page_ends_it_in_order(door):
+    answer = guarded(door.ask("POST", "/api/v1/stop", headers=door.bearer))
+    assert answer.status == 202 and answer.json == {"pid": door.run.process.pid}
+    assert door.run.process.wait(10) == 0
+    assert door.run.process.returncode != -signal.SIGKILL
