@@ -109,14 +109,14 @@ soak: all $(VENV)/.ready
 ## check: formatting and C warnings
 check: deps test-deps
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
-	clang-format --dry-run -Werror shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	clang-format --dry-run -Werror shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h Sources/CPage/*.c Sources/CPage/include/*.h
 	@for source in $(SHIM_SOURCES); do $(CC) $(C_FLAGS) -O2 -fanalyzer $$(pkg-config --cflags fuse3) -c $$source -o /dev/null || exit 1; done
 	@echo "check: clean"
 
 ## fmt: format Swift and C
 fmt: deps test-deps
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
-	clang-format -i shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	clang-format -i shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h Sources/CPage/*.c Sources/CPage/include/*.h
 
 ## install: copy both programs to $(PREFIX)/bin, systemd's units to $(PREFIX)/lib/systemd
 install: all

@@ -1,0 +1,51 @@
+// Puts the parts together: what a person does goes one way, what the events say comes the other.
+
+import {showCache, startCache} from "./cache.js";
+import {follow} from "./events.js";
+import {showFirstRun} from "./firstrun.js";
+import {showSpeed, showStatus} from "./head.js";
+import {addLatency, moveHeat} from "./heat.js";
+import {startJobs} from "./jobs.js";
+import {showStream} from "./lost.js";
+import {showOutputs} from "./outputs.js";
+import {notify} from "./say.js";
+import {startStage} from "./stage.js";
+import {focusItem, hasItem, moveSparks, putItem, removeItem, setItems, startTiles, welcome} from "./tiles.js";
+import {sentence} from "./words.js";
+
+startTiles(showSpeed);
+const jobs = startJobs(showOutputs);
+startStage(welcome);
+startCache();
+
+follow(
+  {
+    snapshot({status, items, cache}) {
+      takeStatus(status);
+      setItems(items);
+      showCache(cache);
+      performance.mark("snapshot");
+    },
+    item: putItem,
+    gone: ({id}) => removeItem(id),
+    status: takeStatus,
+    cache: showCache,
+    latency: addLatency,
+    notice: takeNotice,
+  },
+  showStream,
+);
+
+function takeStatus(status) {
+  showStatus(status);
+  showFirstRun(status.service, jobs.reload);
+}
+
+function takeNotice({level, message, id}) {
+  notify(level, sentence(message), id && hasItem(id) ? {label: "Show", run: () => focusItem(id)} : undefined);
+}
+
+setInterval(() => {
+  moveSparks();
+  moveHeat();
+}, 1000);

@@ -1,0 +1,51 @@
+// What is said: in the live regions for who listens, on cards for who looks.
+
+import {$, make, setWords} from "./dom.js";
+
+const remembered = 6;
+const calmSeconds = 9;
+const mostCards = 4;
+
+/** Says it politely or at once ("assertive"). The last few stay there to be read again. */
+export function announce(words, manner = "polite") {
+  const region = $(manner);
+  region.append(make("p", {}, words.replaceAll("`", "")));
+  while (region.childElementCount > remembered) region.firstElementChild.remove();
+}
+
+/**
+ * A card, and the same aloud. `level`: "info" goes by itself, "warning" and "error" stay until they are dismissed.
+ * `action`: {label, run} for a button that leads to what it is about.
+ */
+export function notify(level, words, action) {
+  announce(words, level === "info" ? "polite" : "assertive");
+  const area = $("notices");
+  const same = [...area.children].find(card => card.firstElementChild.dataset.words === words);
+  same?.remove();
+
+  const text = make("p");
+  setWords(text, words);
+  const card = make("div", {class: `notice ${level}`}, text);
+  const dismiss = make("button", {type: "button"}, "Dismiss");
+  const leave = () => {
+    const hadFocus = card.contains(document.activeElement);
+    card.remove();
+    area.hidden = !area.childElementCount;
+    if (hadFocus) (area.querySelector("button") ?? $("staged-title")).focus();
+  };
+  dismiss.addEventListener("click", leave);
+  card.addEventListener("keydown", event => event.key === "Escape" && leave());
+  if (action) {
+    const go = make("button", {type: "button"}, action.label);
+    go.addEventListener("click", () => {
+      action.run();
+      leave();
+    });
+    card.append(go);
+  }
+  card.append(dismiss);
+  area.append(card);
+  while (area.childElementCount > mostCards) area.firstElementChild.remove();
+  area.hidden = false;
+  if (level === "info") setTimeout(() => (card.matches(":hover, :focus-within") ? setTimeout(leave, calmSeconds * 1000) : leave()), calmSeconds * 1000);
+}
