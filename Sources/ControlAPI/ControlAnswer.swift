@@ -1,4 +1,4 @@
-import FoundationEssentials
+import ControlModel
 
 /// A status and a JSON body: what goes back for a request.
 struct ControlAnswer: Sendable, Equatable {
@@ -16,82 +16,4 @@ struct ControlAnswer: Sendable, Equatable {
     status = error.code.status
     body = (try? ControlJSON.encode(ControlErrorBody(error))) ?? []
   }
-}
-
-/// JSON as the API speaks it: keys sorted, so that the same answer is the same bytes; slashes as they are.
-package enum ControlJSON {
-  package static func encode(_ value: some Encodable) throws -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return Array(try encoder.encode(value))
-  }
-
-  package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
-    try JSONDecoder().decode(type, from: Data(bytes))
-  }
-}
-
-/// The body of `POST /staged`.
-package struct StageRequest: Sendable, Equatable, Codable {
-  /// The id of a file, or of a job with exactly one output.
-  package var file: String
-  package var recipient: String
-  /// Fetches before anybody opens the file; missing means no.
-  package var warm: Bool?
-
-  package init(file: String, recipient: String, warm: Bool? = nil) {
-    self.file = file
-    self.recipient = recipient
-    self.warm = warm
-  }
-}
-
-/// The body of `PATCH /staged/ID`.
-package struct PinRequest: Sendable, Equatable, Codable {
-  package var pinned: Bool
-
-  package init(pinned: Bool) { self.pinned = pinned }
-}
-
-/// The answer to `POST /shim/restart` and `POST /shim/kill`: who serves now.
-package struct ShimReply: Sendable, Equatable, Codable {
-  package var epoch: Int
-  package var pid: Int
-  /// From the end of the last shim until this one served; missing where it is not known.
-  package var outageMilliseconds: Double?
-
-  package init(epoch: Int, pid: Int, outageMilliseconds: Double?) {
-    self.epoch = epoch
-    self.pid = pid
-    self.outageMilliseconds = outageMilliseconds
-  }
-}
-
-/// The answer to `POST /reload`: the status tells when it is done.
-package struct ReloadReply: Sendable, Equatable, Codable {
-  /// Stays the same.
-  package var pid: Int
-  /// What `reload.count` of the status will be.
-  package var count: Int
-
-  package init(pid: Int, count: Int) {
-    self.pid = pid
-    self.count = count
-  }
-}
-
-/// The body of `POST /stop`; no body means no.
-package struct StopRequest: Sendable, Equatable, Codable {
-  /// Also drops the list of staged items.
-  package var forget: Bool?
-
-  package init(forget: Bool) { self.forget = forget }
-}
-
-/// The answer to `POST /stop`.
-package struct StopReply: Sendable, Equatable, Codable {
-  /// Whose end is the end of the stop.
-  package var pid: Int
-
-  package init(pid: Int) { self.pid = pid }
 }

@@ -1,3 +1,4 @@
+import ControlModel
 import Core
 import Glibc
 import Staging
@@ -21,6 +22,7 @@ struct ControlDispatch {
   private func perform(_ route: Route, body: [UInt8]) async throws -> ControlAnswer {
     switch route {
     case .status: return try answer(try await operations.status())
+    case .events: throw ControlError(.failed, "events are a stream and no answer")
     case .jobs(let search, let start, let limit):
       return try answer(try await operations.jobs(search: search, start: start, limit: limit))
     case .staged: return try answer(try await operations.staged())

@@ -1,3 +1,4 @@
+import ControlModel
 import Core
 import MediaHub
 import Staging
@@ -9,6 +10,14 @@ import Staging
 @DispatchLoop
 package protocol ControlOperations: AnyObject {
   func status() async throws -> ControlStatus
+  /// The status at once, for events.
+  func glance() -> ControlStatus
+  /// What became of the items since the last look.
+  func look() -> ItemsLook
+  /// By order of staging, at once.
+  func itemsNow() -> [StagedItem]
+  /// Nil before there is a mount.
+  func readTimes() -> ReadTimes?
   /// `start` counts from 0; `search` is never empty.
   func jobs(search: String?, start: Int, limit: Int) async throws -> MediaHubPage
   /// By order of staging.

@@ -1,5 +1,6 @@
 import CHTTPD
 import CLinux
+import ControlModel
 import Core
 import EventLoop
 import Glibc
@@ -35,6 +36,8 @@ package final class ControlServer {
   package nonisolated let socket: String
   private let file: SocketFile
   private let dispatch: ControlDispatch
+  let hub: EventHub
+  private let feed: EventFeed
   private let idleSeconds: UInt32
   private var daemon: OpaquePointer?
   private var context: Unmanaged<ControlServer>?
@@ -58,6 +61,11 @@ package final class ControlServer {
     self.socket = socket
     self.idleSeconds = idleSeconds
     dispatch = ControlDispatch(operations: operations)
+    // The cache's last report comes with the feed, which begins with the hub.
+    var last: () -> CacheReport? = { nil }
+    hub = EventHub { ControlSnapshot(status: operations.glance(), items: operations.itemsNow(), cache: last()) }
+    feed = EventFeed(operations: operations, hub: hub)
+    last = { [weak feed] in feed?.lastCache }
     do {
       file = try SocketFile(path: socket)
     } catch {
@@ -108,7 +116,7 @@ package final class ControlServer {
   }
 
   /// Lets libmicrohttpd do what is due, and asks when it wants to be called again. Never from inside one of its callbacks.
-  private func turn() {
+  func turn() {
     guard let daemon else { return }
     MHD_run(daemon)
     var milliseconds: UInt64 = 0
@@ -131,6 +139,8 @@ package final class ControlServer {
     file.unlinkName()
     let listening = MHD_quiesce_daemon(daemon)
     if listening >= 0 { Glibc.close(listening) }
+    feed.close()
+    hub.end()
     turn()
     if !exchanges.isEmpty { await drain(within: grace) }
     for exchange in exchanges.values { exchange.deliver(ControlAnswer(.isStopping)) }

@@ -1,5 +1,6 @@
 import CHTTPD
 import CLinux
+import ControlModel
 import Core
 import Glibc
 
@@ -32,6 +33,8 @@ final class Exchange {
   private var body: [UInt8] = []
   private var received = 0
   private var next: (@DispatchLoop () -> Void)?
+  /// Of a request for events.
+  private var follower: EventClient?
 
   /// - Parameter target: as it came; nil for bytes that are no UTF-8.
   init(target: String?, connection: OpaquePointer?) {
@@ -63,6 +66,7 @@ final class Exchange {
         var answer = ControlAnswer(error)
         if error.code == .methodNotAllowed { answer.allow = Route.methods(target: target ?? "") }
         return queue(answer)
+      case .success(.events(let lastID)): return follow(after: lastID ?? header("Last-Event-ID"), server: server)
       case .success(let route):
         phase = .suspended
         MHD_suspend_connection(connection)
@@ -86,9 +90,25 @@ final class Exchange {
     if case .over = phase { work() } else { next = work }
   }
 
+  /// Answers with the events, which end only with the connection or the control plane.
+  private func follow(after lastID: String?, server: ControlServer) -> Bool {
+    let client = EventClient(connection: connection, hub: server.hub, server: server)
+    guard let response = client.makeResponse() else { return false }
+    defer { MHD_destroy_response(response) }
+    phase = .queued
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream")
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store")
+    guard MHD_queue_response(connection, UInt32(MHD_HTTP_OK), response) == .YES else { return false }
+    server.hub.add(client, after: lastID)
+    follower = client
+    return true
+  }
+
   /// libmicrohttpd is done with the request, whatever became of it.
   func completed() {
     phase = .over
+    follower?.end()
+    follower = nil
     connection = nil
     body = []
     next?()
@@ -108,9 +128,12 @@ final class Exchange {
   }
 
   private var announcedLength: Int {
-    guard let text = MHD_lookup_connection_value(connection, .HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH) else { return 0 }
     // libmicrohttpd refuses what is no number; a number too large for us is too large.
-    return Int(String(cString: text)) ?? .max
+    header(MHD_HTTP_HEADER_CONTENT_LENGTH).map { Int($0) ?? .max } ?? 0
+  }
+
+  private func header(_ name: String) -> String? {
+    MHD_lookup_connection_value(connection, .HEADER_KIND, name).map { String(cString: $0) }
   }
 
   private func queue(_ answer: ControlAnswer) -> Bool {

@@ -1,3 +1,5 @@
+import ControlModel
+
 /// The path and query of a request, taken apart: `/api/v1/staged/x%20y?limit=5` -> ["api","v1","staged","x y"], ["limit": "5"].
 /// Nothing is normalised: `staged/` is not `staged`, or an item without a name would be all of them.
 struct RequestTarget: Equatable {

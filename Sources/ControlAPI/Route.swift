@@ -1,14 +1,9 @@
-/// Which pages of jobs may be asked for.
-package enum JobsPaging {
-  package static let starts = 0...1_000_000_000
-  /// MediaHub gives no more.
-  package static let limits = 1...5000
-  package static let defaultLimit = 20
-}
+import ControlModel
 
 /// What a request's method and target ask for.
 enum Route: Equatable {
   case status
+  case events(after: String?)
   case jobs(search: String?, start: Int, limit: Int)
   case staged
   case stage
@@ -38,6 +33,7 @@ enum Route: Equatable {
   private static var table: [Entry] {
     [
       Entry(method: "GET", path: ["status"]) { _, _ in .status },
+      Entry(method: "GET", path: ["events"], parameters: ["last_event_id"]) { _, query in .events(after: query["last_event_id"]) },
       Entry(method: "GET", path: ["jobs"], parameters: ["search", "start", "limit"]) { (_, query) throws(ControlError) in
         let search = query["search"] ?? ""
         return .jobs(
@@ -108,6 +104,7 @@ enum Route: Equatable {
   var name: String {
     switch self {
     case .status: "status"
+    case .events: "events"
     case .jobs: "jobs"
     case .staged: "staged"
     case .stage: "stage"

@@ -1,3 +1,4 @@
+import ControlModel
 import Core
 import Telemetry
 import Transfer

@@ -1,3 +1,5 @@
+import ControlModel
+
 /// The token answer.
 struct TokenRecord: Decodable {
   var token: String?

@@ -73,6 +73,9 @@ package struct Settings: Sendable {
 
   package var mountpoint: String { text(.mountpoint) }
   package var runtimeFolder: String { text(.runtimeDir) }
+  /// The control API's Unix socket; `fsmvp run` makes it there.
+  package var apiSocket: String { Self.apiSocket(runtimeFolder: runtimeFolder) }
+  package static func apiSocket(runtimeFolder: String) -> String { runtimeFolder + "/api.sock" }
   package var stateFolder: String { text(.stateDir) }
   /// Where files of bytes go: `temp_dir` where it is set, whoever set it, else `cache_dir`.
   package var bytesFolder: String { optional(.tempDir) ?? text(.cacheDir) }

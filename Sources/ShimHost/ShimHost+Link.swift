@@ -12,6 +12,7 @@ extension RowLease {
   var blockSize: Int64 { row.blockSize }
   func mark(_ blocks: Range<Int>) { row.mark(blocks) }
   func unmark(_ blocks: Range<Int>) { row.unmark(blocks) }
+  func presence(cells: Int) -> [UInt8] { row.presence(cells: cells) }
 }
 
 private struct GrantedLease: RowLease { let row: RegionLease }
@@ -89,6 +90,8 @@ extension ShimHost: VolumeHost {
   }
 
   package func use(of handle: HandleID) -> HandleUse { rows?.row(of: handle.rawValue)?.use ?? HandleUse() }
+
+  package func opener(of handle: HandleID) -> Int32 { rows?.row(of: handle.rawValue).map { Int32(clamping: $0.pid) } ?? 0 }
 
   func publishStatistics() {
     let figures = volume.statistics

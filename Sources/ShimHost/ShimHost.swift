@@ -144,6 +144,9 @@ package final class ShimHost {
 
   package func trace() -> TraceFigures { region?.histograms() ?? [:] }
 
+  /// How many reads took how long since the mount began, whoever answered them: buckets' upper bounds in nanoseconds, and counts. Nil before there is a mount.
+  package func readTimes() -> (limits: [UInt64], counts: [UInt64])? { region.map { ($0.bucketLimits, $0.readCounts()) } }
+
   // MARK: Waiting
 
   /// Runs `body` on a worker thread and goes on here.

@@ -12,6 +12,7 @@ extension RowWindow {
   }
   package func clear(_ block: Int) { row.clear(block: block) }
   package func note(version: UInt64) { row.note(version: version) }
+  package func presence(cells: Int) -> [UInt8] { row.presence(cells: cells) }
 }
 
 struct GrantedWindow: RowWindow { let row: RegionWindow }

@@ -1,9 +1,19 @@
+import ControlModel
 import Core
 import Volume
 
 extension StagedVolume {
   /// By order of staging; those unstaged while open come too, as long as they are.
-  package func items() -> [StagedItem] { tiles.all.map { item($0, live: liveUse) } }
+  package func items() -> [StagedItem] {
+    let live = liveUse
+    return tiles.all.map { item($0, live: live) }
+  }
+
+  /// By id, of whatever stands or is still open.
+  package func item(id: String) throws(StagingError) -> StagedItem {
+    guard let tile = tiles.tiles.values.first(where: { $0.entry.id == id }) else { throw Self.noSuch(id) }
+    return item(tile)
+  }
 
   /// Whether a handle is open on any item.
   package var isBusy: Bool { !tiles.handles.isEmpty }
@@ -13,28 +23,23 @@ extension StagedVolume {
 
   func item(_ tile: Tile) -> StagedItem { item(tile, live: liveUse) }
 
-  private func item(_ tile: Tile, live: [UInt64: Int64]) -> StagedItem {
+  func item(_ tile: Tile, live uses: [UInt64: LiveUse]) -> StagedItem {
     let entry = tile.entry
-    var fetched: Int64 = 0
-    if case .standing(let generation) = tile.bytes { fetched = stores.bytesPresent(of: generation) }
-    let failure = belongings[entry.seq]?.failure.sentence
-    let state: StagedItem.State =
-      if tile.order == 0 { .leaving } else if failure != nil { .failed } else { tile.openRef > 0 ? .open : .ready }
-    let open = live[entry.seq] ?? 0
+    let glimpse = glimpse(tile, live: uses)
     var item = StagedItem(
       id: entry.id, path: "\(mountpoint)/Staged/\(entry.id)/\(entry.name)", fileId: entry.fileID, name: entry.name.description,
-      size: entry.size,
-      recipient: entry.recipient, state: state, pinned: tile.isPinned, tileRef: tile.tileRef, openRef: tile.openRef, bytesFetched: fetched,
-      bytesServed: min(tile.served, .max - open) + open, failure: failure)
-    item.windowed = stores.isWindowed(tile)
+      size: entry.size, recipient: entry.recipient, state: glimpse.state, pinned: glimpse.pinned, tileRef: glimpse.tileRef,
+      openRef: glimpse.openRef, bytesFetched: glimpse.fetched, bytesServed: glimpse.served, failure: glimpse.failure)
+    item.windowed = glimpse.windowed
+    item.bytesRead = glimpse.read
+    item.map = map(tile)
+    if glimpse.openRef > 0 { item.readers = readers(of: entry.seq) }
+    if let meters = live.meters[entry.seq] {
+      let now = surroundings.clock.now()
+      item.fetchRate = meters.fetched.rate(at: now)
+      item.readRate = meters.served.rate(at: now)
+    }
+    item.etaSeconds = item.eta
     return item
-  }
-
-  /// What went through handles that are still open, by item.
-  private var liveUse: [UInt64: Int64] {
-    guard let host else { return [:] }
-    var uses: [UInt64: Int64] = [:]
-    for (handle, seq) in tiles.handles { uses[seq, default: 0] &+= max(0, host.use(of: handle).bytes) }
-    return uses
   }
 }

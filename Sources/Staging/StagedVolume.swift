@@ -55,6 +55,7 @@ package final class StagedVolume {
     let failure = FailureNote()
   }
   var belongings: [UInt64: Belongings] = [:]
+  var live = LiveFigures()
   /// Who waits for an item's store to be made.
   var whenMade: [UInt64: [@DispatchLoop (SparseStore.Failure?) -> Void]] = [:]
   private(set) lazy var room = RoomQueue(space) { [weak self] seq, short, then in

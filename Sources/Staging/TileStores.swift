@@ -195,6 +195,15 @@ final class TileStores {
   func lease(of generation: StoreGeneration) -> LeaseID? { standing[generation]?.backing.id }
   func bytesPresent(of generation: StoreGeneration) -> Int64 { standing[generation]?.store.bytesPresent ?? 0 }
 
+  /// How much of each of at most `cells` equal parts of the file is here, 0 to 15.
+  func presence(of generation: StoreGeneration, cells: Int) -> [UInt8] {
+    switch standing[generation]?.backing {
+    case .file(let lease, _): lease.presence(cells: cells)
+    case .window(let lease): lease.presence(cells: cells)
+    case nil: []
+    }
+  }
+
   /// In the folder.
   func bytesPresent(of tile: Tile) -> Int64 {
     guard case .standing(let generation) = tile.bytes else { return tile.leftover?.bytes ?? 0 }

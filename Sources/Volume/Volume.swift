@@ -101,6 +101,8 @@ package protocol Lease: Sendable {
   func mark(_ blocks: Range<Int>)
   /// Unmarks blocks that could not be read back, before they are fetched again. From any thread.
   func unmark(_ blocks: Range<Int>)
+  /// How much of each of at most `cells` equal parts of the file is marked: 0 nothing, 15 all of it. For showing it to people.
+  func presence(cells: Int) -> [UInt8]
 }
 
 /// The right, given to the shim, to serve a file's blocks from places of the mount's window, memory of its own. Where a block's bytes are is said here;
@@ -118,6 +120,8 @@ package protocol WindowLease: Sendable {
   func clear(_ block: Int)
   /// Which version of its source the file's bytes are of, for a control plane that comes after this one; 0: not known.
   func note(version: UInt64)
+  /// How much of each of at most `cells` equal parts of the file is in the window: 0 nothing, 15 all of it. For showing it to people.
+  func presence(cells: Int) -> [UInt8]
 }
 
 /// When places of the window were last used.
@@ -191,4 +195,7 @@ package protocol VolumeHost: AnyObject {
 
   /// What has gone through an open handle so far.
   func use(of handle: HandleID) -> HandleUse
+
+  /// The thread that opened it, as this process's pid namespace numbers it; 0: not known, or of another namespace. It may have ended since.
+  func opener(of handle: HandleID) -> Int32
 }

@@ -9,6 +9,8 @@ package struct HandleRow: Equatable, Sendable {
   package var bytes: Int64
   /// One past the furthest byte given.
   package var furthest: Int64
+  /// The thread that opened it; 0 from a foreign pid namespace.
+  package var pid: UInt32
 }
 
 /// The table of open files, which the shim writes; the control plane reads it, and frees what was released.
@@ -65,6 +67,6 @@ package struct HandleRows: Sendable {
   private func copy(_ handle: UInt64, _ row: SharedBytes) -> HandleRow {
     HandleRow(
       handle: handle, node: row.load(HandleField.node), bytes: Int64(clamping: row.load(HandleField.bytes)),
-      furthest: Int64(clamping: row.load(HandleField.cursor)))
+      furthest: Int64(clamping: row.load(HandleField.cursor)), pid: row.load32(HandleField.pid))
   }
 }

@@ -30,6 +30,16 @@ extension Region {
     return all
   }
 
+  /// Upper bounds of a histogram's buckets, in nanoseconds.
+  package var bucketLimits: [UInt64] { (0..<UInt32(FSMVP_BUCKETS)).map { fsmvp_bucket_limit($0) } }
+
+  /// Reads by bucket of their whole time, those that the shim answered by itself among them.
+  package func readCounts() -> [UInt64] {
+    let whole = histogram(op: FSMVP_OP_READ.rawValue, segment: FSMVP_SEGMENT_TOTAL)
+    let local = histogram(op: FSMVP_OP_READ.rawValue, segment: FSMVP_SEGMENT_LOCAL)
+    return (0..<Int(FSMVP_BUCKETS)).map { whole.load(HistogramField.buckets + $0 * 8) &+ local.load(HistogramField.buckets + $0 * 8) }
+  }
+
   private func summary(_ row: SharedBytes) -> HistogramSummary {
     // The buckets are read while they are written to: their own sum is what the percentiles are parts of.
     let buckets = (0..<Int(FSMVP_BUCKETS)).map { row.load(HistogramField.buckets + $0 * 8) }

@@ -73,6 +73,7 @@ enum HandleField {
   static let node = 8
   static let bytes = 32
   static let cursor = 40
+  static let pid = 48
 }
 
 enum LeaseField {

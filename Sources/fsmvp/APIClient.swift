@@ -1,169 +1,50 @@
-import CCurl
-import ControlAPI
+import ControlClient
+import ControlModel
 import Core
-import Glibc
 
-/// Asks the control plane: one request at a time, on its Unix socket.
+/// The verbs' door to the control plane: `SocketClient`, with its failures as exit codes and a line on the terminal while it takes long.
 struct APIClient {
   static var version: String { Version.current }
 
-  /// Whom a request may have to wait for.
+  /// Whom a request may have to wait for; see `SocketClient.Waiting`.
   enum Waiting {
-    /// The control plane alone, which answers at once.
     case controlPlane
-    /// MediaHub or a disk behind it, for which the control plane has its own deadlines: as long as it lives, we wait. The text is for people.
+    /// The text is for people.
     case others(String)
-
-    var text: String {
-      switch self {
-      case .controlPlane: "asking the control plane"
-      case .others(let text): text
-      }
-    }
   }
 
-  /// Absolute.
-  let socket: String
-  /// A control plane that says nothing for so long does not answer.
-  var patience: Duration = .seconds(10)
-  var clock: any TimeSource = SystemClock()
+  var client: SocketClient
 
   /// - Throws: `usage` for a path that no socket can have.
   init(socket: String) throws(CommandFailure) {
-    guard socket.utf8.count < 108 else {
-      throw CommandFailure(.usage, "the path \(socket) is too long for a socket; choose a shorter runtime folder (FSMVP_RUNTIME_DIR)")
+    do throws(ClientFailure) {
+      client = try SocketClient(socket: socket)
+    } catch {
+      throw CommandFailure(error)
     }
-    self.socket = socket
   }
 
   /// The JSON of a successful answer; a failure is the sentence of the API's error.
   func send(
     _ method: String, _ path: [String], query: [(String, String)] = [], body: [UInt8]? = nil, waiting: Waiting = .controlPlane
   ) throws(CommandFailure) -> [UInt8] {
-    var target = "/api/v1/" + path.map(Self.encoded).joined(separator: "/")
-    if !query.isEmpty { target += "?" + query.map { "\($0)=\(Self.encoded($1))" }.joined(separator: "&") }
-    switch try outcome(method, target, body: body, waiting: waiting) {
-    case .answered(let status, let body) where (200..<300).contains(status): return body
-    case .answered(let status, let body): throw Self.failure(status: status, body: body)
-    case .unconnected(let error): throw unconnected(error)
-    case .broken(let words):
-      throw CommandFailure(
-        .failed, "the control plane ended the connection without an answer (\(words)); `fsmvp status` tells whether it runs")
+    var (kind, text) = (SocketClient.Waiting.controlPlane, "asking the control plane")
+    if case .others(let whom) = waiting { (kind, text) = (.others, whom) }
+    var progress = ProgressLine(text, since: client.clock.now())
+    defer { progress.clear() }
+    do throws(ClientFailure) {
+      return try client.send(method, path, query: query, body: body, waiting: kind) { progress.tick($0) }
+    } catch {
+      throw CommandFailure(error)
     }
   }
 
   /// The same, decoded; for tables.
   static func decode<Value: Decodable>(_ type: Value.Type, from body: [UInt8]) throws(CommandFailure) -> Value {
-    do {
-      return try ControlJSON.decode(type, from: body)
+    do throws(ClientFailure) {
+      return try SocketClient.decode(type, from: body)
     } catch {
-      throw CommandFailure(.failed, "the control plane's answer is not understood; is it of another version? (this is \(version))")
+      throw CommandFailure(error)
     }
-  }
-
-  /// Whether a control plane says anything within `patience`, were it that it stops.
-  func isAnswered() -> Bool {
-    if case .answered = try? outcome("GET", "/api/v1/status", body: nil, waiting: .controlPlane) { return true }
-    return false
-  }
-
-  // MARK: Waiting
-
-  private func outcome(_ method: String, _ target: String, body: [UInt8]?, waiting: Waiting) throws(CommandFailure) -> APITransfer.Outcome {
-    guard let multi = curl_multi_init(), let transfer = APITransfer(method: method, target: target, body: body, socket: socket) else {
-      throw CommandFailure(.failed, "libcurl cannot be used")
-    }
-    var wait = Wait(multi: multi, transfer: transfer, client: self, isLong: false, sign: clock.now())
-    if case .others = waiting { wait.isLong = true }
-    defer { wait.end() }
-    var progress = ProgressLine(waiting.text, since: clock.now())
-    defer { progress.clear() }
-    return try wait.run { progress.tick($0) }
-  }
-
-  /// A request under way, and beside it, while it takes long, one that asks whether the control plane still lives.
-  private struct Wait {
-    let multi: UnsafeMutableRawPointer
-    let transfer: APITransfer
-    let client: APIClient
-    var isLong: Bool
-    var probe: APITransfer?
-    /// When the control plane last said something, or was first asked.
-    var sign: Moment
-
-    mutating func run(_ tick: (Moment) -> Void) throws(CommandFailure) -> APITransfer.Outcome {
-      curl_multi_add_handle(multi, UnsafeMutableRawPointer(transfer.easy))
-      while true {
-        var running: Int32 = 0
-        guard curl_multi_perform(multi, &running) == CURLM_OK else { throw CommandFailure(.failed, "libcurl cannot be used") }
-        var code = CURLE_OK
-        var finished: UnsafeMutableRawPointer?
-        while ccurl_next_finished(multi, &finished, &code) {
-          if let finished, OpaquePointer(finished) == transfer.easy { return transfer.outcome(code) }
-          if code == CURLE_OK { sign = client.clock.now() }
-          endProbe()
-        }
-        let now = client.clock.now()
-        tick(now)
-        let silence = now - sign
-        guard silence < client.patience else {
-          let seconds = Int(client.patience.seconds)
-          throw CommandFailure(
-            .failed,
-            "the control plane does not answer (waited \(seconds) s at \(client.socket)); stop its process and start `fsmvp run` again")
-        }
-        if isLong, probe == nil, silence > client.patience / 4 { startProbe() }
-        curl_multi_poll(multi, nil, 0, 200, nil)
-      }
-    }
-
-    private mutating func startProbe() {
-      probe = APITransfer(method: "GET", target: "/api/v1/status", body: nil, socket: client.socket)
-      if let probe { curl_multi_add_handle(multi, UnsafeMutableRawPointer(probe.easy)) }
-    }
-
-    private mutating func endProbe() {
-      if let probe { curl_multi_remove_handle(multi, UnsafeMutableRawPointer(probe.easy)) }
-      probe = nil
-    }
-
-    mutating func end() {
-      endProbe()
-      curl_multi_remove_handle(multi, UnsafeMutableRawPointer(transfer.easy))
-      curl_multi_cleanup(multi)
-    }
-  }
-
-  // MARK: Failures
-
-  private func unconnected(_ error: Int32) -> CommandFailure {
-    switch error {
-    case EACCES, EPERM:
-      CommandFailure(.failed, "the control plane's socket \(socket) may not be used; run fsmvp as the user who started `fsmvp run`")
-    case EAGAIN: CommandFailure(.failed, "the control plane at \(socket) takes no more connections; try again")
-    default: CommandFailure(.noControlPlane, "no control plane is running (socket \(socket)); start it with `fsmvp run`")
-    }
-  }
-
-  private static func failure(status: Int, body: [UInt8]) -> CommandFailure {
-    guard let error = try? ControlJSON.decode(ControlErrorBody.self, from: body).error else {
-      return CommandFailure(
-        .failed, "the control plane answered with HTTP status \(status); is it of another version? (this is \(version))")
-    }
-    return CommandFailure(ExitCode(api: error.code), error.message)
-  }
-
-  /// Percent-encoded, everything but RFC 3986's unreserved characters.
-  private static func encoded(_ text: String) -> String {
-    var result = ""
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-        UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
-        result.unicodeScalars.append(Unicode.Scalar(byte))
-      default: result += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-      }
-    }
-    return result
   }
 }

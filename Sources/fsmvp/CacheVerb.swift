@@ -1,5 +1,6 @@
 import CLinux
 import ControlAPI
+import ControlModel
 import Core
 import Glibc
 import Staging
@@ -64,7 +65,7 @@ enum CacheVerb {
   }
 
   static func clearOrphans(config: String?, isJSON: Bool, output: Terminal) throws(CommandFailure) {
-    let settings = try ControlSocket.settings(config: config)
+    let settings = try ClientSettings.load(config: config)
     let own = Folders.knownInstance(in: settings.stateFolder)
     var report = Report()
     for cache in settings.bytesFolders { report.folders += try OrphanFolder.clear(in: cache, except: own) }

@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlModel
 
 /// What the command line asks for, its values checked.
 enum Command: Equatable {

@@ -1,4 +1,5 @@
-import ControlAPI
+import ControlClient
+import ControlModel
 
 /// What the exit codes mean; part of the command line's contract.
 enum ExitCode: Int32, Sendable {
@@ -31,5 +32,14 @@ struct CommandFailure: Error, Equatable {
   init(_ code: ExitCode, _ message: String) {
     self.code = code
     self.message = message
+  }
+
+  init(_ failure: ClientFailure) {
+    switch failure.kind {
+    case .usage: self.init(.usage, failure.message)
+    case .noControlPlane: self.init(.noControlPlane, failure.message)
+    case .failed: self.init(.failed, failure.message)
+    case .refused(let code): self.init(ExitCode(api: code), failure.message)
+    }
   }
 }

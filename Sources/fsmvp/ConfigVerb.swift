@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlModel
 import Settings
 
 /// `fsmvp config`: needs no control plane.
@@ -10,7 +11,7 @@ enum ConfigVerb {
   }
 
   static func run(config: String?, isJSON: Bool, output: Terminal) throws(CommandFailure) {
-    let settings = try ControlSocket.settings(config: config)
+    let settings = try ClientSettings.load(config: config)
     for warning in settings.warnings { Terminal.standardError.write("fsmvp: \(DisplayText.printable(warning))\n") }
     let rows = settings.describe()
     guard isJSON else { return try output.print(text(rows, width: output.width)) }

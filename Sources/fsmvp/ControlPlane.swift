@@ -1,8 +1,10 @@
 import ControlAPI
+import ControlModel
 import Core
 import EventLoop
 import Glibc
 import MediaHub
+import Settings
 import ShimHost
 import Staging
 import Store
@@ -17,7 +19,7 @@ final class ControlPlane {
   let folders: Folders
   private let started = SystemClock().now()
   /// The control API's, absolute.
-  private var socket: String { ControlSocket.path(runtimeFolder: folders.runtime) }
+  private var socket: String { Settings.apiSocket(runtimeFolder: folders.runtime) }
   private var mediaHub: MediaHubClient?
   private(set) var volume: StagedVolume?
   private(set) var host: ShimHost?
@@ -218,7 +220,9 @@ final class ControlPlane {
 // MARK: The control API
 
 extension ControlPlane: ControlOperations {
-  func status() async throws -> ControlStatus {
+  func status() async throws -> ControlStatus { glance() }
+
+  func glance() -> ControlStatus {
     let figures = host?.figures
     let items = volume?.items() ?? []
     var status = ControlStatus(
@@ -245,7 +249,16 @@ extension ControlPlane: ControlOperations {
     return try await mediaHub.jobs(search: search, start: start, limit: limit)
   }
 
-  func staged() async throws -> [StagedItem] { volume?.items() ?? [] }
+  func staged() async throws -> [StagedItem] {
+    await volume?.findReaders()
+    return itemsNow()
+  }
+
+  func itemsNow() -> [StagedItem] { volume?.items() ?? [] }
+
+  func look() -> ItemsLook { volume?.look() ?? ItemsLook(changed: [], gone: []) }
+
+  func readTimes() -> ReadTimes? { host?.readTimes().map { ReadTimes(limits: $0.limits, counts: $0.counts) } }
 
   func stage(_ fileOrJob: String, recipient: String, isWarm: Bool) async throws -> StagedItem {
     try await standing().stage(fileOrJob, recipient: recipient, isWarm: isWarm)

@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlModel
 import Core
 import EventLoop
 import Glibc

@@ -1,5 +1,7 @@
+import ControlClient
 import Core
 import Glibc
+import Settings
 
 /// Who holds a runtime folder's lock, asked whether it still answers.
 struct LockHolder {
@@ -29,7 +31,7 @@ struct LockHolder {
 
   /// One that is about to answer (it starts, or replaces itself) has no socket yet, and the same two seconds.
   private var answers: Bool {
-    guard var client = try? APIClient(socket: ControlSocket.path(runtimeFolder: runtime)) else { return false }
+    guard var client = try? SocketClient(socket: Settings.apiSocket(runtimeFolder: runtime)) else { return false }
     let deadline = SystemClock().now() + Self.patience
     while true {
       let left = deadline - SystemClock().now()

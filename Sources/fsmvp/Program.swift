@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlModel
 import Glibc
 import Wire
 
@@ -57,6 +58,6 @@ enum Program {
   }
 
   private static func client(_ invocation: Invocation) throws(CommandFailure) -> APIClient {
-    try APIClient(socket: try ControlSocket.path(config: invocation.config))
+    try APIClient(socket: try ClientSettings.load(config: invocation.config).apiSocket)
   }
 }

@@ -1,5 +1,6 @@
 import CLinux
 import ControlAPI
+import ControlModel
 import Core
 import Glibc
 
@@ -48,7 +49,7 @@ enum ReloadVerb {
     var client = client
     while clock.now() - started < patience {
       progress.tick(clock.now())
-      client.patience = min(.seconds(2), patience - (clock.now() - started))
+      client.client.patience = min(.seconds(2), patience - (clock.now() - started))
       // No socket, or a connection cut: in between two images.
       if let body = try? client.send("GET", ["status"]) {
         let status = try APIClient.decode(ControlStatus.self, from: body)

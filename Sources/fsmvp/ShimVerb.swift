@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlModel
 
 /// `fsmvp shim`
 enum ShimVerb {

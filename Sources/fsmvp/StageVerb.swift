@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlModel
 import Staging
 
 /// `fsmvp stage`

@@ -1,5 +1,6 @@
 import CLinux
 import ControlAPI
+import ControlModel
 import Core
 import Glibc
 

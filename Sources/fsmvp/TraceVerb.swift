@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlModel
 
 /// `fsmvp trace`
 enum TraceVerb {

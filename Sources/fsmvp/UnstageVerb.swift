@@ -1,3 +1,4 @@
+import ControlModel
 import Staging
 
 /// `fsmvp unstage`

@@ -1,4 +1,6 @@
 import CLinux
+import ControlClient
+import ControlModel
 import Core
 import EventLoop
 import Glibc
@@ -171,14 +173,14 @@ struct CommandTests {
       unlink(path)
       rmdir(folder)
     }
-    var client = try APIClient(socket: path)
+    var client = try SocketClient(socket: path)
     client.patience = .milliseconds(300)
-    for waiting in [APIClient.Waiting.controlPlane, .others("asking MediaHub")] {
-      do throws(CommandFailure) {
+    for waiting in [SocketClient.Waiting.controlPlane, .others] {
+      do throws(ClientFailure) {
         _ = try client.send("GET", ["jobs"], waiting: waiting)
         Issue.record("was answered")
       } catch {
-        #expect(error.code == .failed)
+        #expect(error.kind == .failed)
         #expect(error.message.contains("does not answer"))
       }
     }
@@ -190,11 +192,11 @@ struct CommandTests {
       await harness.operations.set { $0.held = "jobs" }
       let (socket, operations) = (harness.socket, harness.operations)
       let asking = Task.detached {
-        var client = try APIClient(socket: socket)
+        var client = try SocketClient(socket: socket)
         // So many looks at the clock are one patience that a loop other tests keep busy still answers within it.
         client.clock = SteppingClock(step: client.patience / 40)
         do {
-          return try client.send("GET", ["jobs"], waiting: .others("asking MediaHub"))
+          return try client.send("GET", ["jobs"], waiting: .others)
         } catch {
           await operations.release()
           throw error

@@ -1,3 +1,4 @@
+import ControlModel
 import MediaHub
 import Staging
 import Testing

@@ -1,4 +1,5 @@
 import CLinux
+import ControlModel
 import Core
 import EventLoop
 import Glibc

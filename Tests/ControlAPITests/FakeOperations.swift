@@ -1,3 +1,4 @@
+import ControlModel
 import Core
 import Glibc
 import MediaHub
@@ -69,6 +70,18 @@ final class FakeOperations: ControlOperations {
     try await enter("status")
     return shown
   }
+
+  // For events: what a test puts here is told once.
+
+  func glance() -> ControlStatus { shown }
+  func itemsNow() -> [StagedItem] { items }
+  var nextLook = ItemsLook(changed: [], gone: [])
+  func look() -> ItemsLook {
+    defer { nextLook = ItemsLook(changed: [], gone: []) }
+    return nextLook
+  }
+  var times: ReadTimes?
+  func readTimes() -> ReadTimes? { times }
 
   func jobs(search: String?, start: Int, limit: Int) async throws -> MediaHubPage {
     try await enter("jobs \(search ?? "-") \(start) \(limit)")

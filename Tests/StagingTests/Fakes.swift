@@ -1,3 +1,4 @@
+import ControlModel
 import Core
 import EventLoop
 import MediaHub
@@ -273,6 +274,7 @@ struct FakeWindow: InheritedWindow {
   func put(_ block: Int, place: Int, generation: UInt32, isWhole: Bool) {}
   func clear(_ block: Int) {}
   func note(version: UInt64) {}
+  func presence(cells: Int) -> [UInt8] { [] }
 }
 
 final class FakeLease: Lease {
@@ -288,6 +290,7 @@ final class FakeLease: Lease {
   }
   func mark(_ blocks: Range<Int>) { marks.withLock { $0.append("+\(blocks)") } }
   func unmark(_ blocks: Range<Int>) { marks.withLock { $0.append("-\(blocks)") } }
+  func presence(cells: Int) -> [UInt8] { [] }
 }
 
 /// A lease as a dead control plane left it.
@@ -310,6 +313,7 @@ final class FakeInheritance: InheritedLease {
   }
   func mark(_ blocks: Range<Int>) { marks.withLock { $0.append("+\(blocks)") } }
   func unmark(_ blocks: Range<Int>) { marks.withLock { $0.append("-\(blocks)") } }
+  func presence(cells: Int) -> [UInt8] { [] }
 }
 
 /// What a mount would do, on order of the test where it takes time.
@@ -356,6 +360,8 @@ final class FakeHost: VolumeHost {
   }
   func invalidatePages(of node: NodeID, done: @escaping @DispatchLoop () -> Void) { acknowledge(done) }
   func use(of handle: HandleID) -> HandleUse { uses[handle] ?? HandleUse() }
+  var openers: [HandleID: Int32] = [:]
+  func opener(of handle: HandleID) -> Int32 { openers[handle] ?? 0 }
 
   private func acknowledge(_ done: @escaping @DispatchLoop () -> Void) { if isStuck { owed.append(done) } else { done() } }
   func getUnstuck() {

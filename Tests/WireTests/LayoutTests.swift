@@ -61,6 +61,7 @@ import Testing
     #expect(Handle.offset(of: \.node) == HandleField.node)
     #expect(Handle.offset(of: \.bytes) == HandleField.bytes)
     #expect(Handle.offset(of: \.cursor) == HandleField.cursor)
+    #expect(Handle.offset(of: \.pid) == HandleField.pid)
   }
 
   @Test("a LOOKUP slot of these bytes asks for this name in this directory")

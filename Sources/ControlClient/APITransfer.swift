@@ -17,17 +17,27 @@ final class APITransfer {
   let easy: OpaquePointer
   private let headers: UnsafeMutablePointer<curl_slist>?
   private var body: [UInt8] = []
+  /// Gets a successful answer's bytes instead of `body`; false ends the transfer.
+  private let stream: ((UnsafeRawBufferPointer) -> Bool)?
 
-  /// - Parameter target: path and query, encoded.
-  init?(method: String, target: String, body: [UInt8]?, socket: String) {
+  /// - Parameters:
+  ///   - target: path and query, encoded.
+  ///   - stream: gets what a successful answer's body is, as it comes.
+  init?(
+    method: String, target: String, body: [UInt8]?, socket: String, streamingTo stream: ((UnsafeRawBufferPointer) -> Bool)? = nil
+  ) {
     guard let easy = curl_easy_init() else { return nil }
     self.easy = OpaquePointer(easy)
+    self.stream = stream
     headers = body == nil ? nil : curl_slist_append(nil, "Content-Type: application/json")
     let context = Unmanaged.passUnretained(self).toOpaque()
     let received: curl_write_callback = { @Sendable bytes, size, count, context in
       guard let bytes, let context else { return 0 }
       let transfer = Unmanaged<APITransfer>.fromOpaque(context).takeUnretainedValue()
       let piece = UnsafeRawBufferPointer(start: bytes, count: size * count)
+      if let stream = transfer.stream, ccurl_local_status(UnsafeMutableRawPointer(transfer.easy)) == 200 {
+        return stream(piece) ? piece.count : 0
+      }
       guard transfer.body.count + piece.count <= APITransfer.limit else { return 0 }
       transfer.body.append(contentsOf: piece)
       return piece.count

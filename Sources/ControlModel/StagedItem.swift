@@ -11,6 +11,21 @@ package struct StagedItem: Sendable, Equatable, Codable {
     case failed
   }
 
+  /// A process that has the file open.
+  package struct Reader: Sendable, Equatable, Codable {
+    package var pid: Int
+    /// Its name; "" where it is not known.
+    package var process: String
+    /// How far it is, in bytes.
+    package var position: Int64
+
+    package init(pid: Int, process: String, position: Int64) {
+      self.pid = pid
+      self.process = process
+      self.position = position
+    }
+  }
+
   package var id: String
   /// Absolute.
   package var path: String
@@ -31,6 +46,18 @@ package struct StagedItem: Sendable, Equatable, Codable {
   package var failure: String?
   /// Its bytes stream through memory: nothing, or nothing more, of them is kept on the disk.
   package var windowed = false
+  /// What a reader has got so far: of open handles the furthest, afterwards that of the last use.
+  package var bytesRead: Int64 = 0
+  /// One an open handle.
+  package var readers: [Reader] = []
+  /// Bytes a second from the origin, smoothed; nil while nobody measures, or nothing moves.
+  package var fetchRate: Int64?
+  /// Bytes a second to readers.
+  package var readRate: Int64?
+  /// Until a reader has it all, or, where nobody reads, all is fetched; nil where that is not known.
+  package var etaSeconds: Int64?
+  /// A hex digit for each of up to 128 equal parts of the file: 0 nothing of it is here, f all of it.
+  package var map = ""
 
   package init(
     id: String, path: String, fileId: String, name: String, size: Int64, recipient: String, state: State, pinned: Bool = false,
@@ -50,5 +77,15 @@ package struct StagedItem: Sendable, Equatable, Codable {
     self.bytesFetched = bytesFetched
     self.bytesServed = bytesServed
     self.failure = failure
+  }
+
+  /// From the rates.
+  package var eta: Int64? {
+    if openRef > 0 {
+      guard let readRate, readRate > 0, bytesRead < size else { return nil }
+      return (size - bytesRead + readRate - 1) / readRate
+    }
+    guard let fetchRate, fetchRate > 0, bytesFetched < size, !windowed else { return nil }
+    return (size - bytesFetched + fetchRate - 1) / fetchRate
   }
 }

@@ -1,0 +1,7 @@
+/// Which pages of jobs may be asked for.
+package enum JobsPaging {
+  package static let starts = 0...1_000_000_000
+  /// MediaHub gives no more.
+  package static let limits = 1...5000
+  package static let defaultLimit = 20
+}
