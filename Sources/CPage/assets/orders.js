@@ -3,7 +3,7 @@
 import {ask, path} from "./api.js";
 import {make, setText} from "./dom.js";
 import {announce, notify} from "./say.js";
-import {advice, readerNames} from "./words.js";
+import {advice, readingNow} from "./words.js";
 
 /** Puts the path on the clipboard; where that is not allowed, selects it for the person to copy. */
 export async function copyPath(tile) {
@@ -52,8 +52,7 @@ async function removeNow(tile, onGone) {
 }
 
 function confirmRemoval(tile, onGone) {
-  const who = readerNames(tile.item) || "A program";
-  const words = `${who} reads it now and will get the rest, but the path goes at once. Remove it?`;
+  const words = `${readingNow(tile.item)} and will get the rest, but the path goes at once. Remove it?`;
   const keep = make("button", {type: "button"}, "Keep");
   const yes = make("button", {type: "button", class: "danger"}, "Yes, remove");
   const group = make("div", {class: "confirm", role: "group", "aria-label": "Remove it?"}, make("p", {}, words), keep, yes);

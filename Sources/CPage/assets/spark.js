@@ -33,11 +33,13 @@ export function drawSpark(parts, minute) {
 }
 
 function line(values, peak) {
-  if (!peak) return "";
+  // From where it began on: nothing is not drawn as a line of nothings.
+  const first = values.findIndex(value => value > 0);
+  if (first < 0) return "";
   let path = "";
-  for (let second = 0; second < seconds; second++) {
+  for (let second = Math.max(0, first - 1); second < seconds; second++) {
     const y = height - 1 - (values[second] / peak) * (height - 2);
-    path += `${second ? "L" : "M"}${second} ${Math.round(y * 10) / 10}`;
+    path += `${path ? "L" : "M"}${second} ${Math.round(y * 10) / 10}`;
   }
   return path;
 }

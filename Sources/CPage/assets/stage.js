@@ -6,7 +6,7 @@ import {chosenOutput} from "./outputs.js";
 import {announce} from "./say.js";
 import {advice} from "./words.js";
 
-const offered = 6;
+const offered = 5;
 
 /** `onStaged(item)` is called with the item that stands. */
 export function startStage(onStaged) {

@@ -31,6 +31,9 @@ export function duration(seconds) {
   return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
 }
 
+/** As well as one can know it: tens of seconds from a minute on. */
+const eta = seconds => duration(seconds < 60 ? Math.max(1, seconds) : Math.round(seconds / 10) * 10);
+
 export function microseconds(value) {
   if (value < 1000) return `${Math.round(value)} µs`;
   if (value < 1e6) return `${Math.round(value / 100) / 10} ms`;
@@ -61,6 +64,11 @@ export function readerNames(item) {
   return item.openRef > 0 ? "a program" : "";
 }
 
+/** "cp and vlc are reading it now", for a question that begins with it. */
+export function readingNow(item) {
+  return `${readerNames(item).replace(/^a program/u, "A program") || "A program"} ${isPlural(item) ? "are" : "is"} reading it now`;
+}
+
 const isPlural = item => new Set((item.readers ?? []).map(reader => reader.process).filter(Boolean)).size > 1;
 
 /** The state of an item, for a person who has never seen one. */
@@ -71,7 +79,7 @@ export function itemState(item) {
     case "failed":
       return `Failed: ${sentence(item.failure ?? "it is not known why")} Whatever reads it next tries again; Pin tries at once.`;
     case "leaving":
-      return who ? `Removed. ${who} ${verb} still reading and gets the rest.` : "Removed; it goes in a moment.";
+      return who ? `Removed. ${who} ${verb} still reading, to the end.` : "Removed; it goes in a moment.";
     case "open": {
       const trouble = item.failure ? ` The last try failed: ${sentence(item.failure)}` : "";
       if (item.size > 0 && item.bytesRead >= item.size) return `Read to the end; ${who} ${isPlural(item) ? "have" : "has"} it open still.${trouble}`;
@@ -104,7 +112,7 @@ export function fetchedWords(item) {
 export function readWords(item) {
   const parts = [`${percent(item.bytesRead ?? 0, item.size)} %`];
   if (item.readRate > 0) parts.push(rate(item.readRate));
-  if (item.etaSeconds > 0) parts.push(`${duration(item.etaSeconds)} left`);
+  if (item.etaSeconds > 0) parts.push(`${eta(item.etaSeconds)} left`);
   return parts.join(" · ");
 }
 
