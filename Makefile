@@ -87,9 +87,10 @@ $(TEST_BIN)/fsmvp: $(SWIFT_SOURCES)
 test-mount: all test-programs $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -q Tests/Mount $(if $(K),-k "$(K)") $(ARGS)
 
-$(VENV)/.ready: $(BUILD)/.deps-test Tests/Mount/requirements.txt
+$(VENV)/.ready: $(BUILD)/.deps-test Tests/Mount/requirements.txt Tests/Mount/requirements-bare.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r Tests/Mount/requirements.txt
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r Tests/Mount/requirements-bare.txt
 	@touch $@
 
 ## test-live: against the real MediaHub (needs MEDIAHUB_CLIENT_ID and MEDIAHUB_CLIENT_SECRET)
