@@ -2,7 +2,7 @@
 
 import {$, setText, setWords} from "./dom.js";
 import {announce} from "./say.js";
-import {counted, mountState, rate} from "./words.js";
+import {counted, mountState, plain, rate} from "./words.js";
 
 let lastState = "";
 
@@ -11,7 +11,7 @@ export function showStatus(status) {
   const words = mountState(status);
   setWords($("mount-state"), words);
   $("mount-state").dataset.state = status.shim.state;
-  if (lastState && lastState !== status.shim.state) announce(words, status.shim.state === "failed" ? "assertive" : "polite");
+  if (lastState && lastState !== status.shim.state) announce(plain(words), status.shim.state === "failed" ? "assertive" : "polite");
   lastState = status.shim.state;
   $("demo").hidden = status.service?.state !== "demo";
 }

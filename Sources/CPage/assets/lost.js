@@ -2,6 +2,7 @@
 
 import {$, setText, setWords} from "./dom.js";
 import {announce} from "./say.js";
+import {plain} from "./words.js";
 
 // A restart of the control plane takes a moment; only what lasts longer is worth a banner.
 const patience = 2500;
@@ -47,5 +48,5 @@ function lose(title, words) {
   setWords($("lost-words"), words);
   $("lost").hidden = false;
   document.body.classList.add("stale");
-  announce(`${title}. ${words}`, "assertive");
+  announce(`${title}. ${plain(words)}`, "assertive");
 }

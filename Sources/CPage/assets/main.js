@@ -10,7 +10,7 @@ import {showStream} from "./lost.js";
 import {showOutputs} from "./outputs.js";
 import {notify} from "./say.js";
 import {startStage} from "./stage.js";
-import {focusItem, hasItem, moveSparks, putItem, removeItem, setItems, startTiles, welcome} from "./tiles.js";
+import {focusItem, itemOf, moveSparks, putItem, removeItem, setItems, startTiles, welcome} from "./tiles.js";
 import {sentence} from "./words.js";
 
 startTiles(showSpeed);
@@ -23,7 +23,7 @@ follow(
     snapshot({status, items, cache}) {
       takeStatus(status);
       setItems(items);
-      showCache(cache);
+      if (cache) showCache(cache);
       performance.mark("snapshot");
     },
     item: putItem,
@@ -42,7 +42,12 @@ function takeStatus(status) {
 }
 
 function takeNotice({level, message, id}) {
-  notify(level, sentence(message), id && hasItem(id) ? {label: "Show", run: () => focusItem(id)} : undefined);
+  const item = id && itemOf(id);
+  if (!item) return notify(level, sentence(message));
+  const action = {label: "Show", run: () => focusItem(id)};
+  const start = `${item.name}: `;
+  if (message.startsWith(start)) notify(level, sentence(message.slice(start.length)), {about: start.trim(), action});
+  else notify(level, sentence(message), {action});
 }
 
 setInterval(() => {

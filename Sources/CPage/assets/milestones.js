@@ -3,14 +3,19 @@
 import {announce} from "./say.js";
 import {readerNames} from "./words.js";
 
-/** Compares two states of one item. Failures come as notices, with what to do. */
-export function sayProgress(was, item) {
-  if (was.openRef === 0 && item.openRef > 0) {
+// Some programs open a file again and again; nobody wants to hear of each time.
+const pause = 10_000;
+const lastBeginnings = new WeakMap();
+
+const isRead = item => item.size > 0 && (item.bytesRead ?? 0) >= item.size;
+const isHere = item => item.bytesFetched >= item.size && !item.windowed;
+
+/** Compares two states of one item, that `owner` stands for. Failures come as notices, with what to do. */
+export function sayProgress(owner, was, item) {
+  if (was.openRef === 0 && item.openRef > 0 && performance.now() - (lastBeginnings.get(owner) ?? -pause) >= pause) {
+    lastBeginnings.set(owner, performance.now());
     announce(`${readerNames(item)} has begun to read ${item.name}.`);
   }
-  const isRead = of => of.size > 0 && (of.bytesRead ?? 0) >= of.size;
   if (!isRead(was) && isRead(item)) announce(`${item.name} is read to the end.`);
-  else if (was.openRef > 0 && item.openRef === 0 && !isRead(item)) announce(`${item.name} was closed before its end.`);
-  const isHere = of => of.bytesFetched >= of.size && !of.windowed;
   if (item.pinned && !isHere(was) && isHere(item)) announce(`All of ${item.name} is here.`);
 }

@@ -30,7 +30,7 @@ export async function pin(tile, onItem) {
     const pinned = !tile.item.pinned;
     onItem(await ask("PATCH", `/staged${path(tile.item.id)}`, {body: {pinned}}));
     announce(pinned ? `${tile.item.name} is pinned: it is fetched whole and kept.` : `${tile.item.name} is no longer pinned.`);
-  }, refusal => notify("error", `${tile.item.name} could not be ${tile.item.pinned ? "unpinned" : "pinned"}. ${said(refusal)}`));
+  }, refusal => notify("error", `could not be ${tile.item.pinned ? "unpinned" : "pinned"}. ${said(refusal)}`, {about: tile.item.name}));
 }
 
 /** Removes; asks first where somebody reads. `onGone(id)` is called when it is no longer staged. */
@@ -47,7 +47,7 @@ async function removeNow(tile, onGone) {
     onGone(id);
   }, refusal => {
     if (refusal.code === "no_such_item") return onGone(id);
-    notify("error", `${name} could not be removed. ${said(refusal)}`);
+    notify("error", `could not be removed. ${said(refusal)}`, {about: name});
   });
 }
 

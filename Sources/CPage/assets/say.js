@@ -1,31 +1,34 @@
 // What is said: in the live regions for who listens, on cards for who looks.
 
 import {$, make, setWords} from "./dom.js";
+import {plain} from "./words.js";
 
 const remembered = 6;
 const calmSeconds = 9;
 const mostCards = 4;
 
-/** Says it politely or at once ("assertive"). The last few stay there to be read again. */
-export function announce(words, manner = "polite") {
+/** Says a text politely or at once ("assertive"). The last few stay there to be read again. */
+export function announce(text, manner = "polite") {
   const region = $(manner);
-  region.append(make("p", {}, words.replaceAll("`", "")));
+  region.append(make("p", {}, text));
   while (region.childElementCount > remembered) region.firstElementChild.remove();
 }
 
 /**
  * A card, and the same aloud. `level`: "info" goes by itself, "warning" and "error" stay until they are dismissed.
- * `action`: {label, run} for a button that leads to what it is about.
+ * `about`: the name of what it is about, to stand before the words; it is not ours, so nothing in it is a mark.
+ * `action`: {label, run} for a button that leads there.
  */
-export function notify(level, words, action) {
-  announce(words, level === "info" ? "polite" : "assertive");
+export function notify(level, words, {about = "", action} = {}) {
+  const spoken = `${about} ${plain(words)}`.trim();
+  announce(spoken, level === "info" ? "polite" : "assertive");
   const area = $("notices");
-  const same = [...area.children].find(card => card.firstElementChild.dataset.words === words);
-  same?.remove();
+  for (const card of [...area.children]) if (card.dataset.spoken === spoken) card.remove();
 
-  const text = make("p");
+  const text = make("span");
   setWords(text, words);
-  const card = make("div", {class: `notice ${level}`}, text);
+  const card = make("div", {class: `notice ${level}`}, make("p", {}, make("bdi", {dir: "auto"}, about), about ? " " : "", text));
+  card.dataset.spoken = spoken;
   const dismiss = make("button", {type: "button"}, "Dismiss");
   const leave = () => {
     const hadFocus = card.contains(document.activeElement);

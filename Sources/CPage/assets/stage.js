@@ -4,7 +4,7 @@ import {ask} from "./api.js";
 import {$, make, setWords} from "./dom.js";
 import {chosenOutput} from "./outputs.js";
 import {announce} from "./say.js";
-import {advice} from "./words.js";
+import {advice, plain} from "./words.js";
 
 const offered = 5;
 
@@ -49,7 +49,7 @@ export function startStage(onStaged) {
     $("stage-trouble").hidden = !words;
     if (isForField) $("recipient").setAttribute("aria-invalid", "true");
     else $("recipient").removeAttribute("aria-invalid");
-    if (words) announce(words, "assertive");
+    if (words) announce(plain(words), "assertive");
     focus?.focus();
   }
 

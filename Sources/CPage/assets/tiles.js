@@ -64,7 +64,7 @@ export function putItem(item) {
     prepend(made);
     count();
   } else {
-    sayProgress(entry.item, item);
+    sayProgress(entry, entry.item, item);
     entry.item = item;
     dirty.add(entry);
   }
@@ -119,7 +119,7 @@ export function focusItem(id) {
   return Boolean(tile);
 }
 
-export const hasItem = id => entries.has(id);
+export const itemOf = id => entries.get(id)?.item;
 
 /** A second has gone by: the last minutes move on. */
 export function moveSparks() {

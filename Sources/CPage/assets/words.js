@@ -47,6 +47,9 @@ export function sentence(text) {
   return trimmed[0].toUpperCase() + trimmed.slice(1) + (/[.!?…]$/u.test(trimmed) ? "" : ".");
 }
 
+/** Without the backticks that mark what to type; for what is said aloud. */
+export const plain = words => words.replaceAll("`", "");
+
 /** "a", "a and b", "a, b and c". */
 export function list(names) {
   return names.length < 2 ? (names[0] ?? "") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
@@ -133,7 +136,7 @@ export function mountState(status) {
     case "starting": return `Starting: ${status.mount} is being mounted.`;
     case "serving": return `Mounted at ${status.mount}`;
     case "replacing": return "The mount changes hands; whoever reads waits a moment and goes on.";
-    case "failed": return `The mount is down: ${sentence(reason ?? "it is not known why")} \`fsmvp reload\` tries again.`;
+    case "failed": return `The mount is lost: ${sentence(reason ?? "it is not known why")} Start \`fsmvp run\` again.`;
     default: return `The mount is ${state}.`;
   }
 }
