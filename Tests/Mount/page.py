@@ -32,15 +32,19 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class API:
-    """The control API by its Unix socket, on one connection."""
+    """The control API by its Unix socket."""
 
     def __init__(self, instance):
-        self.connection = UnixConnection(instance.runtime / "api.sock")
+        self.path = instance.runtime / "api.sock"
 
     def __call__(self, method, path, body=None):
-        self.connection.request(method, f"/api/v1{path}", None if body is None else json.dumps(body), {"Content-Type": "application/json"})
-        answer = self.connection.getresponse()
-        content = json.load(answer)
+        connection = UnixConnection(self.path)
+        try:
+            connection.request(method, f"/api/v1{path}", None if body is None else json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            content = json.load(answer)
+        finally:
+            connection.close()
         assert answer.status < 300, (method, path, answer.status, content)
         return content
 
@@ -166,7 +170,7 @@ class Page:
 
     @property
     def text(self):
-        return self.tab.evaluate("document.body.innerText")
+        return self.tab.evaluate("document.body?.innerText ?? ''")
 
     # What a person does
 

@@ -41,8 +41,9 @@ def test_titles_of_jobs_are_text(sim, run, page):
         search.click()
         search.run("e => e.select()")
         page.type(name)
-        wait_until(lambda name=name: any(name in row for row in page.rows()), 8, what=f"a row with {name!r}")
-        assert name in page.tab.evaluate("document.querySelector('#jobs-summary').textContent")
+        summary = "document.querySelector('#jobs-summary').textContent"
+        wait_until(lambda name=name, summary=summary: name in page.tab.evaluate(summary), 8, what=f"the jobs with {name!r}")
+        assert page.rows() and all(name in row for row in page.rows())
     assert page.tab.evaluate("document.querySelectorAll('#jobs img, #jobs script, #jobs svg, #jobs b').length") == 0
     assert page.tab.evaluate("typeof window.ran") == "undefined"
 

@@ -47,7 +47,7 @@ def test_uploading(sim, run, visit, scheme, width, height):
 
 @pytest.mark.parametrize("scheme,width,height", LOOKS[:3])
 def test_first_run(make, visit, sim, scheme, width, height):
-    run = make(sim=None, FSMVP_WEB="true").start()
+    run = make(sim=None, FSMVP_WEB="true", FSMVP_API_BASE=sim.base).start()
     page = visit(run, scheme=scheme, width=width, height=height)
     page.spoilt = True  # jobs cannot be had yet
     wait_until(lambda: "No credentials are set yet" in page.text, 8, what="the page says what is missing")
@@ -60,7 +60,7 @@ def test_first_run(make, visit, sim, scheme, width, height):
         return
     config = run.folder / ".fuse-stream-mvp" / "config.toml"
     config.parent.mkdir(mode=0o700, exist_ok=True)
-    config.write_text(f'api_base = "{sim.base}"\nclient_id = "demo-client"\nclient_secret = "demo-secret"\n')
+    config.write_text('client_id = "demo-client"\nclient_secret = "demo-secret"\n')
     config.chmod(0o600)
     assert run.cli("reload").code == 0
     wait_until(lambda: page.rows(), 20, what="the page goes on to the jobs by itself")

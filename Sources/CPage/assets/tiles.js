@@ -9,6 +9,7 @@ import {counted, number} from "./words.js";
 const atOnce = 12;
 const aFrame = 40;
 const filterFrom = 8;
+const manyFrom = 100;
 
 /** By id: {item, tile}; `tile` is null until its turn has come. */
 const entries = new Map();
@@ -198,6 +199,7 @@ function sum() {
 
 function count() {
   const size = entries.size;
+  $("tiles").classList.toggle("many", size > manyFrom);
   $("staged-empty").hidden = size > 0;
   $("how").hidden = size === 0;
   $("filter-field").hidden = size <= filterFrom && !$("filter").value;
