@@ -29,7 +29,7 @@ def first_paint(bench):
     serving = Row("the control plane meanwhile, more than without the page", "% of a core", target=at_most(5))
     with simulator() as sim:
         for start in range(0, JOBS, 500):
-            sim.post("file", [{"id": file_id(0x10000 + n), "size": 256 * MiB, "name": f"Episode {n:05}.mp4"} for n in range(start, start + 500)])
+            sim.post("file", [{"id": file_id(0x10000 + n), "size": 512 * MiB, "name": f"Episode {n:05}.mp4"} for n in range(start, start + 500)])
         with instance(sim) as run:
             api = API(run)
             paths = [api.stage(file_id(0x10000 + n), f"recipient {n % 7}")["path"] for n in range(STAGED)]

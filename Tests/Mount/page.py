@@ -130,9 +130,17 @@ class Page:
         return self.wait_live()
 
     def wait_live(self):
-        live = "location.pathname === '/' && document.querySelector('#stream')?.dataset.state === 'open'"
-        wait_until(lambda: self.tab.evaluate(live), 20, what="the page is live")
-        wait_until(lambda: self.tab.evaluate("performance.getEntriesByName('snapshot').length"), 10, what="the page has its snapshot")
+        live = """location.pathname === '/' && document.querySelector('#stream')?.dataset.state === 'open'
+            && performance.getEntriesByName('snapshot').length > 0"""
+
+        def is_live():
+            try:
+                return self.tab.evaluate(live)
+            except AssertionError as error:  # asked between two pages
+                if "navigated" not in str(error):
+                    raise
+
+        wait_until(is_live, 20, what="the page is live and has its snapshot")
         return self
 
     # What is there
@@ -170,7 +178,8 @@ class Page:
 
     @property
     def text(self):
-        return self.tab.evaluate("document.body?.innerText ?? ''")
+        """What is seen; not what is only said."""
+        return self.tab.evaluate("[...document.querySelectorAll('header, main, #notices')].map(e => e.innerText).join('\\n')") or ""
 
     # What a person does
 

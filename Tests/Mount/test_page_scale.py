@@ -14,7 +14,7 @@ JOBS, STAGED = 10_000, 1_000
 def big():
     sim = Sim()
     for start in range(0, JOBS, 500):
-        sim.post("file", [{"id": file_id(0x10000 + n), "size": 4 * MiB, "name": f"Episode {n:05}.mp4"} for n in range(start, start + 500)])
+        sim.post("file", [{"id": file_id(0x10000 + n), "size": 64 * MiB, "name": f"Episode {n:05}.mp4"} for n in range(start, start + 500)])
     yield sim
     sim.close()
 

@@ -10,12 +10,12 @@ import {showStream} from "./lost.js";
 import {showOutputs} from "./outputs.js";
 import {notify} from "./say.js";
 import {startStage} from "./stage.js";
-import {focusItem, itemOf, moveSparks, putItem, removeItem, setItems, startTiles, welcome} from "./tiles.js";
+import {focusItem, isStaged, itemOf, moveSparks, putItem, removeItem, setItems, startTiles, welcome} from "./tiles.js";
 import {sentence} from "./words.js";
 
 startTiles(showSpeed);
 const jobs = startJobs(showOutputs);
-startStage(welcome);
+startStage({isStaged, onStaged: welcome});
 startCache();
 
 follow(

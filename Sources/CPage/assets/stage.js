@@ -8,8 +8,8 @@ import {advice, plain} from "./words.js";
 
 const offered = 5;
 
-/** `onStaged(item)` is called with the item that stands. */
-export function startStage(onStaged) {
+/** `isStaged(fileId, recipient)` says what stands already; `onStaged(item, stoodBefore)` is called with the item that stands now. */
+export function startStage({isStaged, onStaged}) {
   let recipients = [];
   let isStaging = false;
 
@@ -26,11 +26,13 @@ export function startStage(onStaged) {
     if (!recipient) return refuse("Say who the file is for: a name or an address.", $("recipient"));
     refuse("");
     setStaging(true);
+    // Asked now: the event of a new item may be here before the answer is.
+    const stoodBefore = isStaged(output.fileId, recipient);
     try {
       const item = await ask("POST", "/staged", {body: {file: output.fileId, recipient}});
       offer([item.recipient, ...recipients]);
       $("recipient").value = "";
-      onStaged(item);
+      onStaged(item, stoodBefore);
     } catch (refusal) {
       refuse(`${refusal.message} ${advice(refusal)}`.trim(), $("stage-button"));
     } finally {

@@ -92,8 +92,7 @@ export function removeItem(id) {
 }
 
 /** What this page has just staged: it comes into sight and gets the focus. */
-export function welcome(item) {
-  const stoodBefore = entries.has(item.id);
+export function welcome(item, stoodBefore) {
   putItem(item);
   const entry = entries.get(item.id);
   if (!entry.tile) {
@@ -119,6 +118,9 @@ export function focusItem(id) {
   tile?.element.scrollIntoView({block: "nearest"});
   return Boolean(tile);
 }
+
+export const isStaged = (fileId, recipient) =>
+  [...entries.values()].some(({item}) => item.fileId === fileId && item.recipient === recipient && item.state !== "leaving");
 
 export const itemOf = id => entries.get(id)?.item;
 
