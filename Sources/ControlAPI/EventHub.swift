@@ -20,6 +20,8 @@ final class EventHub {
   /// The number of the entry at `head`.
   private var first: UInt64 = 1
   private var bytes = 0
+  /// In bytes.
+  var remembered: Int { bytes }
   private(set) var clients: [ObjectIdentifier: EventClient] = [:]
   private(set) var isEnded = false
   private var heart: LoopTimer?

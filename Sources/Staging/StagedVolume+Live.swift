@@ -133,7 +133,7 @@ extension StagedVolume {
 
   /// How far a reader is: the kernel reads ahead of it, so its own position says it better, where it has one. A seek over what was never read
   /// does not count.
-  static func position(_ place: Readers.Place?, use: HandleUse) -> Int64 {
+  nonisolated static func position(_ place: Readers.Place?, use: HandleUse) -> Int64 {
     guard let place, place.position > 0 else { return use.furthest }
     return min(place.position, use.furthest)
   }

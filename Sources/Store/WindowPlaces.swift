@@ -16,6 +16,8 @@ struct WindowPlaces: Equatable {
     var used: UInt64
     /// Somebody has read from it.
     var isRead = false
+    /// As `claims` has it: every fetch looks at all places for each piece that comes, so that must cost next to nothing.
+    var isClaimed = false
   }
 
   /// Places that may be in use; one more reader's worth may be beyond it.
@@ -26,6 +28,8 @@ struct WindowPlaces: Equatable {
   private var free: [Int] = []
   private var index: [Key: Int] = [:]
   private(set) var claims: [Key: Int] = [:]
+  /// Of `claims`, those of blocks that have no place yet.
+  private(set) var unplaced = 0
   /// Readers that were let in and have not left.
   private(set) var readers = 0
 
@@ -58,11 +62,20 @@ struct WindowPlaces: Equatable {
     for key in keys { release(key) }
   }
 
-  mutating func claim(_ key: Key) { claims[key, default: 0] += 1 }
+  mutating func claim(_ key: Key) {
+    let count = claims[key] ?? 0
+    claims[key] = count + 1
+    if count == 0 { mark(key, isClaimed: true) }
+  }
 
   mutating func release(_ key: Key) {
     guard let count = claims[key] else { return }
     claims[key] = count > 1 ? count - 1 : nil
+    if count == 1 { mark(key, isClaimed: false) }
+  }
+
+  private mutating func mark(_ key: Key, isClaimed: Bool) {
+    if let place = index[key] { places[place]?.isClaimed = isClaimed } else { unplaced += isClaimed ? 1 : -1 }
   }
 
   // MARK: Places
@@ -94,6 +107,7 @@ struct WindowPlaces: Equatable {
   /// - Returns: the place that is free by it.
   @discardableResult mutating func remove(_ key: Key) -> Int? {
     guard let place = index.removeValue(forKey: key) else { return nil }
+    if places[place]?.isClaimed == true { unplaced += 1 }
     places[place] = nil
     free.append(place)
     return place
@@ -111,13 +125,12 @@ struct WindowPlaces: Equatable {
   /// Places a block that nobody asked for yet may have: those that are free or hold what has been read, or what was not in `patience`.
   func room(now: UInt64, patience: UInt64) -> Int {
     var room = capacity - inUse
-    for case let place? in places where claims[place.key] == nil && isSpent(place, now, patience) { room += 1 }
-    let unplaced = claims.keys.count { index[$0] == nil }
+    for case let place? in places where !place.isClaimed && isSpent(place, now, patience) { room += 1 }
     return room - unplaced
   }
 
   /// Blocks of `file` that nobody has read yet and nobody waits for.
-  func unread(of file: Int) -> Int { places.count { $0.map { $0.key.file == file && !$0.isRead && claims[$0.key] == nil } ?? false } }
+  func unread(of file: Int) -> Int { places.count { $0.map { $0.key.file == file && !$0.isRead && !$0.isClaimed } ?? false } }
 
   func keys(of file: Int) -> [Key] { places.compactMap { $0?.key }.filter { $0.file == file } }
 
@@ -131,15 +144,16 @@ struct WindowPlaces: Equatable {
   }
 
   private mutating func occupy(_ place: Int, _ key: Key, _ now: UInt64) {
-    places[place] = Place(key: key, used: now)
+    places[place] = Place(key: key, used: now, isClaimed: claims[key] != nil)
     index[key] = place
+    if claims[key] != nil { unplaced -= 1 }
   }
 
   /// What was read longest ago; only then what nobody has read yet, the oldest first.
   private func victim() -> Int? {
     var best: (place: Int, isRead: Bool, used: UInt64)?
     for (number, place) in places.enumerated() {
-      guard let place, claims[place.key] == nil else { continue }
+      guard let place, !place.isClaimed else { continue }
       guard let found = best else {
         best = (number, place.isRead, place.used)
         continue

@@ -33,8 +33,8 @@ struct ControlJSONTests {
   func item() throws {
     #expect(
       try json(StagedItem.example())
-        == #"{"bytesFetched":999,"bytesServed":2048,"fileId":"f-i1","id":"i1","name":"video.mp4","openRef":0,"#
-        + #""path":"/mnt/x/Staged/i1/video.mp4","pinned":false,"recipient":"alice","size":1000,"state":"ready","tileRef":1,"windowed":false}"#
+        == #"{"bytesFetched":999,"bytesRead":0,"bytesServed":2048,"fileId":"f-i1","id":"i1","map":"","name":"video.mp4","openRef":0,"#
+        + #""path":"/mnt/x/Staged/i1/video.mp4","pinned":false,"readers":[],"recipient":"alice","size":1000,"state":"ready","tileRef":1,"windowed":false}"#
     )
     #expect(try json(StagedItem.example(failure: "gone")).contains(#""failure":"gone""#))
   }

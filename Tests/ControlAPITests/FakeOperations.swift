@@ -76,7 +76,10 @@ final class FakeOperations: ControlOperations {
   func glance() -> ControlStatus { shown }
   func itemsNow() -> [StagedItem] { items }
   var nextLook = ItemsLook(changed: [], gone: [])
+  /// These come before.
+  var looks: [ItemsLook] = []
   func look() -> ItemsLook {
+    if !looks.isEmpty { return looks.removeFirst() }
     defer { nextLook = ItemsLook(changed: [], gone: []) }
     return nextLook
   }

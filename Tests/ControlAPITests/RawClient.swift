@@ -82,6 +82,13 @@ final class RawClient {
     return Reply(status: status, head: head, body: String(decoding: bytes[(end + 4)...], as: UTF8.self))
   }
 
+  /// What comes next, as text; nil at the end.
+  func piece() -> String? {
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    let count = recv(descriptor, &buffer, buffer.count, 0)
+    return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
+  }
+
   static func ask(_ socket: String, _ method: String, _ target: String, body: String? = nil) -> Reply? {
     guard let client = RawClient(socket) else { return nil }
     client.request(method, target, body: body)

@@ -95,6 +95,9 @@ struct WindowPlacesTests {
       for (key, place) in known { #expect(places.place(of: key) == place) }
       #expect(Set(known.values).count == known.count && places.inUse == known.count)
       #expect(places.inUse <= max(capacity, places.claimed))
+      // What is kept beside the claims, so that nobody has to look them up, is what they say.
+      for case let place? in places.places { #expect(place.isClaimed == (places.claims[place.key] != nil)) }
+      #expect(places.unplaced == places.claims.keys.count { places.place(of: $0) == nil })
     }
   }
 }

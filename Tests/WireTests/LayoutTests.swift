@@ -170,7 +170,7 @@ import Testing
     fsmvp_max_release32(&test.header.pointee.handles_high, 2)
     var released: [HandleRow] = []
     HandleRows(region: test.region).forEachReleased { released.append($0) }
-    #expect(released == [HandleRow(handle: 0x3_0000_0001, node: 42, bytes: 1 << 20, furthest: 2 << 20)])
+    #expect(released == [HandleRow(handle: 0x3_0000_0001, node: 42, bytes: 1 << 20, furthest: 2 << 20, pid: 0)])
   }
 
   @Test("a granted lease is these bytes")

@@ -49,6 +49,9 @@ import Testing
     lease.mark(40..<40)
     let present = (0..<256).filter { test.maps[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
     #expect(present == [0, 3, 4] + Array(63..<130) + [199])
+    // The same as a person sees it: by hundreds of blocks, and by single ones.
+    #expect(lease.presence(cells: 2) == [6, 4])
+    #expect(lease.presence(cells: 1000).indices.filter { lease.presence(cells: 1000)[$0] == 15 } == present)
     lease.unmark(64..<129)
     #expect((0..<256).filter { test.maps[$0 / 64] >> UInt64($0 % 64) & 1 == 1 } == [0, 3, 4, 63, 129, 199])
   }

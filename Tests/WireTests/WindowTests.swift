@@ -21,6 +21,7 @@ import Testing
       window.clear(block: block)
     }
     #expect((0..<4).map { test.maps[$0] } == [word(16_383, 5, whole: true), 0, word(0, 6, whole: false), 0])
+    #expect(window.presence(cells: 128) == [15, 0, 15])
     #expect(fsmvp_place_number(test.maps[0]) == 16_384 && fsmvp_place_is_whole(test.maps[0]) && fsmvp_generation(test.maps[0]) == 5)
     window.put(block: 2, place: 0, generation: 6, isWhole: true)
     window.clear(block: 0)
@@ -193,5 +194,16 @@ import Testing
     ] {
       #expect(!WindowFile.isOne(other.number))
     }
+  }
+}
+
+@Suite("How much of a file is here")
+struct PresenceTests {
+  @Test("cells are as many as blocks at most; neither empty nor full looks like neither")
+  func cells() {
+    #expect(Presence.cells(of: 0, atMost: 4) { $0.count } == [])
+    #expect(Presence.cells(of: 3, atMost: 128) { $0.lowerBound == 1 ? 0 : $0.count } == [15, 0, 15])
+    #expect(Presence.cells(of: 1000, atMost: 2) { $0.lowerBound == 0 ? 1 : 499 } == [1, 14])
+    #expect(Presence.cells(of: 1000, atMost: 4) { $0.count / 2 } == [7, 7, 7, 7])
   }
 }
