@@ -33,6 +33,8 @@ let package = Package(
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd"),
     .target(name: "CLinux", cSettings: c),
+    // The page of the control API, as files that are part of the program; `#embed` is C23.
+    .target(name: "CPage", exclude: ["assets"], cSettings: c + [.unsafeFlags(["-std=c23"])]),
     .target(name: "CToml", cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])]),
 
     // The contract, and the shim's sources where `swift test` reaches them (the shipped shim is one cc line of the Makefile).
