@@ -67,7 +67,7 @@ let package = Package(
     module("ControlModel", []),
     module("MediaHub", ["Core", "ControlModel", "Transfer", "Telemetry", "CCrypto"]),
     module("Staging", ["Core", "ControlModel", "EventLoop", "Volume", "Transfer", "Store", "MediaHub", "Telemetry", "CSQLite"]),
-    module("ControlAPI", ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CCrypto", "CLinux"]),
+    module("ControlAPI", ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CCrypto", "CLinux", "CPage"]),
     module("ControlClient", ["Core", "ControlModel", "CCurl"]),
     module("Settings", ["Core", "CToml"]),
     module("MediaHubSim", ["Core", "CHTTPD", "CGnuTLS"]),
