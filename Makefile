@@ -87,9 +87,10 @@ $(TEST_BIN)/fsmvp: $(SWIFT_SOURCES)
 test-mount: all test-programs $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -q Tests/Mount $(if $(K),-k "$(K)") $(ARGS)
 
-$(VENV)/.ready: $(BUILD)/.deps-test Tests/Mount/requirements.txt
+$(VENV)/.ready: $(BUILD)/.deps-test Tests/Mount/requirements.txt Tests/Mount/requirements-bare.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r Tests/Mount/requirements.txt
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r Tests/Mount/requirements-bare.txt
 	@touch $@
 
 ## test-live: against the real MediaHub (needs MEDIAHUB_CLIENT_ID and MEDIAHUB_CLIENT_SECRET)
@@ -109,14 +110,14 @@ soak: all $(VENV)/.ready
 ## check: formatting and C warnings
 check: deps test-deps
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
-	clang-format --dry-run -Werror shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	clang-format --dry-run -Werror shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h Sources/CPage/*.c Sources/CPage/include/*.h
 	@for source in $(SHIM_SOURCES); do $(CC) $(C_FLAGS) -O2 -fanalyzer $$(pkg-config --cflags fuse3) -c $$source -o /dev/null || exit 1; done
 	@echo "check: clean"
 
 ## fmt: format Swift and C
 fmt: deps test-deps
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
-	clang-format -i shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	clang-format -i shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h Sources/CPage/*.c Sources/CPage/include/*.h
 
 ## install: copy both programs to $(PREFIX)/bin, systemd's units to $(PREFIX)/lib/systemd
 install: all

@@ -33,6 +33,8 @@ let package = Package(
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd"),
     .target(name: "CLinux", cSettings: c),
+    // The page of the control API, as files that are part of the program; `#embed` is C23.
+    .target(name: "CPage", exclude: ["assets"], cSettings: c + [.unsafeFlags(["-std=c23"])]),
     .target(name: "CToml", cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])]),
 
     // The contract, and the shim's sources where `swift test` reaches them (the shipped shim is one cc line of the Makefile).
@@ -66,7 +68,8 @@ let package = Package(
     module("MediaHub", ["Core", "ControlModel", "Transfer", "Telemetry", "CCrypto"]),
     module("Staging", ["Core", "ControlModel", "EventLoop", "Volume", "Transfer", "Store", "MediaHub", "Telemetry", "CSQLite"]),
     module(
-      "ControlAPI", ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CCrypto", "CLinux"]),
+      "ControlAPI",
+      ["Core", "ControlModel", "EventLoop", "ShimHost", "Staging", "MediaHub", "Telemetry", "CHTTPD", "CCrypto", "CLinux", "CPage"]),
     module("ControlClient", ["Core", "ControlModel", "CCurl"]),
     module("Settings", ["Core", "CToml"]),
     module("MediaHubSim", ["Core", "CHTTPD", "CGnuTLS"]),

@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent / "Tests" / "Mount"))
 from house import mounts  # noqa: E402
 from connections import connections  # noqa: E402
 from first_byte import first_byte  # noqa: E402
+from first_paint import first_paint  # noqa: E402
 from memory import idle, streams  # noqa: E402
 from results import Row, table  # noqa: E402
 from rivals import tuned_flags, unmount, version  # noqa: E402
@@ -43,6 +44,7 @@ FIGURES = {
     "memory": streams,
     "stat": slow_disk,
     "upload": upload,
+    "page": first_paint,
     "idle": idle,
 }
 RESULTS = HERE / "RESULTS.md"

@@ -9,6 +9,17 @@ extension StagedVolume {
     return tiles.all.map { item($0, live: live) }
   }
 
+  /// How many there are, and what was fetched of them and given to the kernel, all together.
+  package var totals: (items: Int, bytesFetched: Int64, bytesServed: Int64) {
+    let live = liveUse
+    var totals = (items: tiles.tiles.count, bytesFetched: Int64(0), bytesServed: Int64(0))
+    for tile in tiles.tiles.values {
+      if case .standing(let generation) = tile.bytes { totals.bytesFetched += stores.bytesPresent(of: generation) }
+      totals.bytesServed &+= tile.served &+ (live[tile.entry.seq]?.bytes ?? 0)
+    }
+    return totals
+  }
+
   /// By id, of whatever stands or is still open.
   package func item(id: String) throws(StagingError) -> StagedItem {
     guard let tile = tiles.tiles.values.first(where: { $0.entry.id == id }) else { throw Self.noSuch(id) }

@@ -59,7 +59,7 @@ extension ControlPlane {
       case false?: .never
       case nil: .onDemand
       }
-    return WebOptions(opening: opening, runtimeFolder: folders.runtime, port: settings.webPort)
+    return WebOptions(opening: opening, runtimeFolder: folders.runtime, port: settings.webPort, assets: .program)
   }
 }
 

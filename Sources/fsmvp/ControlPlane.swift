@@ -226,7 +226,7 @@ extension ControlPlane: ControlOperations {
 
   func glance() -> ControlStatus {
     let figures = host?.figures
-    let items = volume?.items() ?? []
+    let totals = volume?.totals ?? (items: 0, bytesFetched: 0, bytesServed: 0)
     var status = ControlStatus(
       pid: Int(getpid()),
       shim: ControlStatus.Shim(figures),
@@ -234,10 +234,10 @@ extension ControlPlane: ControlOperations {
       uptimeSeconds: Int((SystemClock().now() - started).seconds))
     status.reload = reload
     (status.service, status.web, status.logLevel) = (serviceReport, server?.webAddress, Log.level.name)
-    status.staged = items.count
+    status.staged = totals.items
     status.openHandles = figures?.openHandles ?? 0
-    status.bytesFetched = items.reduce(0) { $0 + $1.bytesFetched }
-    status.bytesServed = items.reduce(0) { $0 + $1.bytesServed }
+    status.bytesFetched = totals.bytesFetched
+    status.bytesServed = totals.bytesServed
     if let counters = figures?.counters {
       status.readsLeased = Int64(clamping: counters.leased)
       status.requestsForwarded = Int64(clamping: counters.forwarded)

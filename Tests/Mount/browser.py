@@ -82,7 +82,61 @@ class Receiver:
         self.server.server_close()
 
 
-class Chromium:
+class Tab:
+    """A page of a browser, by its DevTools. What it reports by itself is in `events`, for the domains that were enabled."""
+
+    def __init__(self, address):
+        self.socket = websocket.create_connection(address, timeout=60)
+        self.events = []
+        self._number = 0
+
+    def call(self, method, **parameters):
+        self._number += 1
+        self.socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self.socket.recv())
+            if message.get("id") == self._number:
+                assert "error" not in message, message
+                return message["result"]
+            if "method" in message:
+                self.events.append(message)
+
+    def evaluate(self, expression, **how):
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True, **how)["result"].get("value")
+
+    def open(self, url):
+        self.call("Page.enable")
+        self.call("Page.navigate", url=url)
+        wait_until(lambda: self.evaluate("document.readyState == 'complete' && location.href") == url, 20, what="the page loads")
+
+    def choose(self, path):
+        """Puts the file into the page's file input, as a person's choice would."""
+        document = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+    def upload(self, receiver, path, limit=120):
+        """The hash of what arrived."""
+        self.open(receiver.url)
+        self.choose(path)
+        state = wait_until(lambda: self.ended(), limit, 0.05, what="the upload ends")
+        assert state.startswith("done "), state
+        return state.removeprefix("done ")
+
+    def ended(self):
+        state = self.evaluate("window.state")
+        return state if state and state.split()[0] in ("done", "failed") else None
+
+    def close(self):
+        try:
+            self.call("Page.close")
+        finally:
+            self.socket.close()
+
+
+class Chromium(Tab):
+    """A browser of its own, and its first tab."""
+
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fsmvp-chromium-"))
         self.process = subprocess.Popen(
@@ -109,43 +163,12 @@ class Chromium:
         pages = wait_until(
             lambda: [t for t in json.load(urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json")) if t["type"] == "page"], 20
         )
-        self.socket = websocket.create_connection(pages[0]["webSocketDebuggerUrl"], timeout=60)
-        self._number = 0
+        super().__init__(pages[0]["webSocketDebuggerUrl"])
 
-    def call(self, method, **parameters):
-        self._number += 1
-        self.socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self.socket.recv())
-            if message.get("id") == self._number:
-                assert "error" not in message, message
-                return message["result"]
-
-    def evaluate(self, expression):
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
-    def open(self, url):
-        self.call("Page.enable")
-        self.call("Page.navigate", url=url)
-        wait_until(lambda: self.evaluate("document.readyState == 'complete' && location.href") == url, 20, what="the page loads")
-
-    def choose(self, path):
-        """Puts the file into the page's file input, as a person's choice would."""
-        document = self.call("DOM.getDocument")["root"]["nodeId"]
-        node = self.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
-
-    def upload(self, receiver, path, limit=120):
-        """The hash of what arrived."""
-        self.open(receiver.url)
-        self.choose(path)
-        state = wait_until(lambda: self.ended(), limit, 0.05, what="the upload ends")
-        assert state.startswith("done "), state
-        return state.removeprefix("done ")
-
-    def ended(self):
-        state = self.evaluate("window.state")
-        return state if state and state.split()[0] in ("done", "failed") else None
+    def tab(self):
+        """Another tab, with the same cookies."""
+        target = self.call("Target.createTarget", url="about:blank", background=True)["targetId"]
+        return Tab(f"ws://127.0.0.1:{self.port}/devtools/page/{target}")
 
     def close(self):
         try:

@@ -3,6 +3,8 @@ import signal
 import pytest
 
 import house
+from browser import Chromium, Receiver
+from page import Page
 
 # A shell that starts things in the background, or nohup, makes them ignore these; the programs under test are to have them as a login shell leaves them.
 for number in (signal.SIGHUP, signal.SIGQUIT):
@@ -48,3 +50,44 @@ def make(sim):
 def run(make):
     """A running instance."""
     return make().start()
+
+
+# A browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    browser = Chromium()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def receiver():
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    """Opens the page of an instance in a tab of its own. Nothing may have gone wrong in it, but where a test says `page.spoilt = True`."""
+    pages = []
+
+    def visit(instance, **look):
+        tab = chromium.tab()
+        tab.call("Page.bringToFront")
+        pages.append(Page(tab, instance))
+        return pages[-1].look(**look).sign_in()
+
+    yield visit
+    for page in pages:
+        problems = page.problems()
+        page.tab.close()
+        assert page.spoilt or problems == []
+
+
+@pytest.fixture
+def page(visit, run):
+    """The page of a running instance."""
+    return visit(run)

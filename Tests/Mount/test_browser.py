@@ -1,24 +1,8 @@
 """The main job: a real browser uploads a staged path while its bytes are still being downloaded."""
 
-import pytest
-from browser import Chromium, Receiver
 from failover import read_and_upload
 from house import MiB, wait_until
 from readers import sha256
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    browser = Chromium()
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def receiver():
-    receiver = Receiver()
-    yield receiver
-    receiver.close()
 
 
 def test_an_upload_arrives_whole(sim, run, chromium, receiver):
