@@ -12,8 +12,9 @@ TEST_BIN := $(BUILD)/test/bin
 VENV    := $(BUILD)/venv
 ARGS    ?=
 
-RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libxxhash-dev libssl-dev libtomlplusplus-dev libsystemd-dev
-TEST_PACKAGES := python3 python3-venv chromium clang-format curl openssl procps util-linux mount systemd
+RUN_PACKAGES  := pkg-config gcc libc6-dev g++ fuse3 libfuse3-dev libuv1-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libxxhash-dev libssl-dev libtomlplusplus-dev libsystemd-dev libgtk-4-dev
+TEST_PACKAGES := python3 python3-venv chromium clang-format curl openssl procps util-linux mount systemd \
+  xvfb xdotool xclip x11-utils openbox imagemagick dbus-daemon at-spi2-core xdg-desktop-portal
 # The rivals of `make bench`; no test needs them.
 BENCH_PACKAGES := rclone
 
@@ -27,7 +28,7 @@ SWIFT_SOURCES = $(shell find Sources shim/wire -type f) Package.swift
 
 .PHONY: all deps test-deps shim control run test test-swift test-programs test-mount test-live bench-deps bench soak check fmt install clean help
 
-## all: build build/bin/fsmvp and build/bin/fsmvp-shim (release)
+## all: build fsmvp, fsmvp-shim and fsmvp-tile into build/bin (release)
 all: deps shim control
 
 ## deps: install the Debian packages that building and running need
@@ -60,7 +61,8 @@ $(BUILD)/.control: $(SWIFT_SOURCES)
 	@mkdir -p $(BIN)
 	$(SWIFT) build $(SWIFT_FLAGS) --product fsmvp
 	$(SWIFT) build $(SWIFT_FLAGS) --product mediahub-sim
-	@install -m 755 .build/release/fsmvp .build/release/mediahub-sim $(BIN)/
+	$(SWIFT) build $(SWIFT_FLAGS) --product fsmvp-tile
+	@install -m 755 .build/release/fsmvp .build/release/mediahub-sim .build/release/fsmvp-tile $(BIN)/
 	@touch $@
 
 ## run: start both processes; without credentials the demo (ARGS="..." goes to fsmvp run)
@@ -119,12 +121,17 @@ fmt: deps test-deps
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
 	clang-format -i shim/src/*.[ch] shim/wire/*.c shim/wire/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h Sources/CPage/*.c Sources/CPage/include/*.h
 
-## install: copy both programs to $(PREFIX)/bin, systemd's units to $(PREFIX)/lib/systemd
+## install: copy the programs to $(PREFIX)/bin, systemd's units to $(PREFIX)/lib/systemd, the tile's menu entry and icons to $(PREFIX)/share
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -m 755 $(BIN)/fsmvp $(BIN)/fsmvp-shim $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BIN)/fsmvp $(BIN)/fsmvp-shim $(BIN)/fsmvp-tile $(DESTDIR)$(PREFIX)/bin/
 	for unit in user/fsmvp.service system/fsmvp@.service; do \
 	  sed 's,/usr/local/bin/,$(PREFIX)/bin/,' packaging/systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/$$unit || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/applications
+	sed 's,^Exec=fsmvp-tile,Exec=$(PREFIX)/bin/fsmvp-tile,; s,^TryExec=fsmvp-tile,TryExec=$(PREFIX)/bin/fsmvp-tile,' \
+	  packaging/desktop/fsmvp-tile.desktop >$(DESTDIR)$(PREFIX)/share/applications/fsmvp-tile.desktop
+	install -D -m 644 packaging/desktop/fsmvp-tile.svg $(DESTDIR)$(PREFIX)/share/icons/hicolor/scalable/apps/fsmvp-tile.svg
+	install -D -m 644 packaging/desktop/fsmvp-tile-symbolic.svg $(DESTDIR)$(PREFIX)/share/icons/hicolor/symbolic/apps/fsmvp-tile-symbolic.svg
 
 ## clean: remove everything that was built
 clean:

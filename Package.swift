@@ -32,6 +32,7 @@ let package = Package(
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash"),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd"),
+    .systemLibrary(name: "CGtk", pkgConfig: "gtk4"),
     .target(name: "CLinux", cSettings: c),
     // The page of the control API, as files that are part of the program; `#embed` is C23.
     .target(name: "CPage", exclude: ["assets"], cSettings: c + [.unsafeFlags(["-std=c23"])]),
@@ -81,6 +82,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(name: "mediahub-sim", dependencies: ["MediaHubSim", "Core"], swiftSettings: strict),
+    .executableTarget(
+      name: "fsmvp-tile", dependencies: ["Core", "ControlModel", "ControlClient", "Settings", "CGtk"], swiftSettings: strict),
 
     .target(name: "Support", dependencies: ["Core", "EventLoop"], path: "Tests/Support", swiftSettings: strict),
     tests("CoreTests", ["Core"]),
@@ -101,6 +104,7 @@ let package = Package(
         "CHTTPD", "CLinux",
       ]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),
+    tests("TileTests", ["fsmvp-tile", "ControlClient", "ControlModel", "Core"]),
     tests("MediaHubSimTests", ["MediaHubSim", "Core", "Support"]),
     tests("ShimTests", ["CShim", "CWire", "CLinux"]),
   ]

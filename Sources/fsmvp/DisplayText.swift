@@ -1,12 +1,9 @@
+import Core
+
 /// Text from outside (names, tags) as a terminal may show it: without characters that steer the terminal, and with its width in columns.
 enum DisplayText {
-  /// With every control character, line break and bidirectional override replaced by U+FFFD, one for one.
-  static func printable(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: steers) else { return text }
-    var result = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars { result.append(steers(scalar) ? "\u{FFFD}" : scalar) }
-    return String(result)
-  }
+  /// See `PrintableText`.
+  static func printable(_ text: String) -> String { PrintableText.of(text) }
 
   /// JSON with what its encoder leaves of control characters (DEL, C1, overrides) escaped: the same JSON, harmless on a terminal.
   static func printableJSON(_ text: String) -> String {
@@ -23,12 +20,7 @@ enum DisplayText {
     return String(result)
   }
 
-  private static func steers(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.value {
-    case 0..<0x20, 0x7f..<0xa0, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069, 0xfeff: true
-    default: false
-    }
-  }
+  private static func steers(_ scalar: Unicode.Scalar) -> Bool { PrintableText.steers(scalar) }
 
   // MARK: Width
 

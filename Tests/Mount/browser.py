@@ -31,7 +31,7 @@ document.getElementById("file").addEventListener("change", async event => {
 class Receiver:
     """An upload zone: serves the page, hashes the body as it comes, at most `rate` bytes a second."""
 
-    def __init__(self, rate=None):
+    def __init__(self, rate=None, page=PAGE):
         receiver = self
         self.rate = rate
         self.first_byte = self.last_byte = None
@@ -41,7 +41,7 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                self.answer(PAGE, "text/html")
+                self.answer(page, "text/html; charset=utf-8")
 
             def do_POST(self):
                 digest = hashlib.sha256()
@@ -135,14 +135,14 @@ class Tab:
 
 
 class Chromium(Tab):
-    """A browser of its own, and its first tab."""
+    """A browser of its own, and its first tab: without a window; or with one, on the display that `environment` names."""
 
-    def __init__(self):
+    def __init__(self, *arguments, environment=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fsmvp-chromium-"))
         self.process = subprocess.Popen(
             [
                 "chromium",
-                "--headless=new",
+                *(["--headless=new"] if environment is None else []),
                 "--no-sandbox",
                 "--disable-gpu",
                 "--disable-dev-shm-usage",
@@ -150,12 +150,13 @@ class Chromium(Tab):
                 "--remote-debugging-port=0",
                 "--remote-allow-origins=*",
                 f"--user-data-dir={self.folder}",
-                "about:blank",
+                *(arguments or ["about:blank"]),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=die_with_parent,
-            env={"HOME": str(self.folder), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(self.folder), "LANG": "C.UTF-8"},
+            env={"HOME": str(self.folder), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(self.folder), "LANG": "C.UTF-8"}
+            | (environment or {}),
         )
         port_file = self.folder / "DevToolsActivePort"
         wait_until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, 30, what="Chromium starts")
