@@ -77,8 +77,10 @@ import Core
       let next: JobSearch.Question?
       switch answer {
       case .success(let page):
+        let before = search.choices
         next = search.answered(page)
-        let known = question.start == 0 ? 0 : list.count
+        // Rows that stay are left alone, and with them what is chosen.
+        let known = zip(before, search.choices).prefix { $0 == $1 }.count
         list.splice(at: known, removing: list.count - known, adding: (known..<max(known, search.choices.count)).map(String.init))
         showForm()
       case .failure(let failure): next = search.failed(failure.message)
