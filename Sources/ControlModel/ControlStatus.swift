@@ -99,6 +99,8 @@ package struct ControlStatus: Sendable, Equatable, Codable {
   /// Staged items.
   package var staged: Int
   package var openHandles: Int
+  /// Whether the machine is kept from going to sleep, as files are open; missing from an older control plane.
+  package var sleepInhibited: Bool?
   /// From the origin.
   package var bytesFetched: Int64
   /// Given to the kernel, read-ahead included.

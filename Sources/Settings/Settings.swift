@@ -109,6 +109,8 @@ package struct Settings: Sendable {
   package var maxCache: Int64 { bytes(.maxCache) }
   /// An item that nobody used for so many minutes loses its bytes; 0: never.
   package var idleEvictMinutes: Int { count(.idleEvictMinutes) }
+  /// The machine is kept from going to sleep by itself while files are open.
+  package var inhibitsSleep: Bool { flag(.inhibitSleep) }
   /// Bytes are kept although nobody needs them; for looking at them.
   package var skipsEviction: Bool { flag(.debugSkipEviction) }
 

@@ -32,6 +32,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
   case minFree = "min_free"
   case maxCache = "max_cache"
   case idleEvictMinutes = "idle_evict_minutes"
+  case inhibitSleep = "inhibit_sleep"
   // Of the window mode, `fetch_mode` = "range-lru".
   case chunkSize = "chunk_size"
   case cacheSize = "cache_size"
@@ -69,6 +70,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .minFree: .bytesOrAuto(0...(1 << 50))
     case .maxCache: .bytes(0...(1 << 50))
     case .idleEvictMinutes: .count(0...525_600)
+    case .inhibitSleep: .flag
     case .chunkSize: .bytes(4096...(256 << 20))
     case .cacheSize: .bytes((64 << 10)...(1 << 40))
     case .maxConcurrentRequests: .count(1...64)
@@ -130,6 +132,7 @@ package enum SettingsKey: String, CaseIterable, Sendable {
     case .minFree: .text(SettingsRule.auto)
     case .maxCache: .bytes(0)
     case .idleEvictMinutes: .count(0)
+    case .inhibitSleep: .flag(true)
     case .chunkSize: .bytes(4 << 20)
     case .cacheSize: .bytes(64 << 20)
     case .maxConcurrentRequests: .count(16)

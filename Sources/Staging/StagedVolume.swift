@@ -63,6 +63,9 @@ package final class StagedVolume {
   private(set) lazy var room = RoomQueue(space) { [weak self] seq, short, then in
     self?.freeSpace(for: seq, short: short, then: then) ?? false
   }
+  /// Told when the first handle is opened and when the last is closed, from inside whatever did it: note it, and do what is to be done later.
+  package var onBusyChange: (() -> Void)?
+  private var wasBusy = false
   private var replies: [HandleID: [@Sendable (Result<LeaseID?, Errno>) -> Void]] = [:]
   private var todo: [TileAction] = []
   private var isActing = false
@@ -139,6 +142,10 @@ package final class StagedVolume {
       isActing = false
     }
     setAlarm()
+    if isBusy != wasBusy {
+      wasBusy = isBusy
+      onBusyChange?()
+    }
     // In one order, and last: what is invalidated has changed for every look-up by now.
     let nodes = actions.flatMap { action -> [NodeID] in if case .invalidate(let nodes) = action { nodes } else { [] } }
     let removals = actions.compactMap { action -> JournalChange? in

@@ -26,6 +26,7 @@ final class ControlPlane {
   private(set) var server: ControlServer?
   private var signals: [LoopSignal] = []
   private var terminalTimer: LoopTimer?
+  private var sleep: SleepInhibitor?
   private(set) var stopping: StopReason?
   let notifier = ServiceNotifier()
   let reloads: Int
@@ -69,6 +70,7 @@ final class ControlPlane {
         options: options, mediaHub: mediaHub, budget: budget, folder: CacheFolder(descriptor: folders.bytesDescriptor), memory: windowMemory
       )
       self.volume = volume
+      if settings.inhibitsSleep { holdOffSleep(while: volume) }
       var mountOptions = ShimHost.Options(
         mountpoint: settings.mountpoint, fsname: "fsmvp-\(folders.instance)", runtimeFolder: folders.runtime, shimPath: Image.shimPath,
         roots: [folders.bytesDescriptor], volumeID: StableHash(folders.state).value)
@@ -125,6 +127,12 @@ final class ControlPlane {
     return WindowMemory(
       descriptor: folders.windowDescriptor, places: WindowFile.places, budget: MemoryLimit.window(settings.cacheSize),
       chunk: settings.chunkSize)
+  }
+
+  private func holdOffSleep(while volume: StagedVolume) {
+    let sleep = SleepInhibitor { [weak volume] in volume?.isBusy ?? false }
+    volume.onBusyChange = { [weak sleep] in sleep?.note() }
+    self.sleep = sleep
   }
 
   private static func sentence(_ error: any Error) -> String {
@@ -236,6 +244,7 @@ extension ControlPlane: ControlOperations {
     (status.service, status.web, status.logLevel) = (serviceReport, server?.webAddress, Log.level.name)
     status.staged = totals.items
     status.openHandles = figures?.openHandles ?? 0
+    status.sleepInhibited = sleep?.isHeld ?? false
     status.bytesFetched = totals.bytesFetched
     status.bytesServed = totals.bytesServed
     if let counters = figures?.counters {

@@ -12,7 +12,7 @@ enum StatusVerb {
 
   static func text(_ status: ControlStatus) -> String {
     let shim = status.shim
-    let rows: [(String, String)] = [
+    var rows: [(String, String)] = [
       ("control plane", "pid \(status.pid), version \(status.version), up \(time(status.uptimeSeconds))" + reload(status.reload)),
       ("shim", state(shim) + (shim.pid == 0 ? "" : ", pid \(shim.pid)") + ", epoch \(shim.epoch), \(count(shim.restarts, "restart"))"),
       ("standby", shim.standbyPid.map { "pid \($0)" } ?? "none"),
@@ -25,6 +25,9 @@ enum StatusVerb {
       ("reads", "\(status.readsLeased) answered by the shim alone"),
       ("requests", "\(status.requestsForwarded) forwarded, \(status.cancelled) cancelled, \(status.slotsFull) without a free slot"),
     ]
+    if let isInhibited = status.sleepInhibited {
+      rows.append(("sleep", isInhibited ? "held off, as files are open" : "not held off"))
+    }
     let width = rows.map(\.0.count).max() ?? 0
     return rows.map { $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + DisplayText.printable($0.1) + "\n" }.joined()
   }
