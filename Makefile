@@ -17,6 +17,8 @@ TEST_PACKAGES := python3 python3-venv chromium clang-format curl openssl procps 
   xvfb xdotool xclip x11-utils openbox imagemagick dbus-daemon at-spi2-core xdg-desktop-portal
 # The rivals of `make bench`; no test needs them.
 BENCH_PACKAGES := rclone
+# Shells whose completions are tried, and man for the manual pages.
+TEST_PACKAGES += zsh fish man-db groff-base
 
 
 SHIM_SOURCES := $(wildcard shim/src/*.c shim/wire/*.c)
@@ -132,6 +134,18 @@ install: all
 	  packaging/desktop/fsmvp-tile.desktop >$(DESTDIR)$(PREFIX)/share/applications/fsmvp-tile.desktop
 	install -D -m 644 packaging/desktop/fsmvp-tile.svg $(DESTDIR)$(PREFIX)/share/icons/hicolor/scalable/apps/fsmvp-tile.svg
 	install -D -m 644 packaging/desktop/fsmvp-tile-symbolic.svg $(DESTDIR)$(PREFIX)/share/icons/hicolor/symbolic/apps/fsmvp-tile-symbolic.svg
+
+# What the program says of itself: completions where bash, zsh and fish look, manual pages where man does.
+install: install-texts
+.PHONY: install-texts
+install-texts: all
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d man/man1)
+	$(BIN)/fsmvp completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/fsmvp
+	$(BIN)/fsmvp completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_fsmvp
+	$(BIN)/fsmvp completions fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/fsmvp.fish
+	ln -sf fsmvp $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fsmvp-tile
+	ln -sf fsmvp.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/fsmvp-tile.fish
+	for page in fsmvp fsmvp-tile; do $(BIN)/fsmvp man $$page >$(DESTDIR)$(PREFIX)/share/man/man1/$$page.1 || exit 1; done
 
 ## clean: remove everything that was built
 clean:

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 int clinux_get_seals(int fd)
@@ -34,6 +35,18 @@ int clinux_memfd(const char *name, int64_t size)
 	if (fd < 0)
 		return -1;
 	return ftruncate(fd, size) == 0 ? fd : fail(fd);
+}
+
+int clinux_signalfd(const sigset_t *signals)
+{
+	return signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int clinux_next_signal(int fd)
+{
+	struct signalfd_siginfo signal;
+
+	return read(fd, &signal, sizeof(signal)) == sizeof(signal) ? (int)signal.ssi_signo : 0;
 }
 
 void clinux_name_thread(const char *name)

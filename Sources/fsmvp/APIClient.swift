@@ -3,7 +3,7 @@ import ControlModel
 import Core
 
 /// The verbs' door to the control plane: `SocketClient`, with its failures as exit codes and a line on the terminal while it takes long.
-struct APIClient {
+struct APIClient: Sendable {
   static var version: String { Version.current }
 
   /// Whom a request may have to wait for; see `SocketClient.Waiting`.
@@ -11,6 +11,8 @@ struct APIClient {
     case controlPlane
     /// The text is for people.
     case others(String)
+    /// The same, with nothing said meanwhile: the terminal shows something else.
+    case silently
   }
 
   var client: SocketClient
@@ -28,12 +30,18 @@ struct APIClient {
   func send(
     _ method: String, _ path: [String], query: [(String, String)] = [], body: [UInt8]? = nil, waiting: Waiting = .controlPlane
   ) throws(CommandFailure) -> [UInt8] {
-    var (kind, text) = (SocketClient.Waiting.controlPlane, "asking the control plane")
-    if case .others(let whom) = waiting { (kind, text) = (.others, whom) }
-    var progress = ProgressLine(text, since: client.clock.now())
-    defer { progress.clear() }
+    var kind = SocketClient.Waiting.others
+    var progress: ProgressLine?
+    switch waiting {
+    case .controlPlane:
+      kind = .controlPlane
+      progress = ProgressLine("asking the control plane", since: client.clock.now())
+    case .others(let whom): progress = ProgressLine(whom, since: client.clock.now())
+    case .silently: break
+    }
+    defer { progress?.clear() }
     do throws(ClientFailure) {
-      return try client.send(method, path, query: query, body: body, waiting: kind) { progress.tick($0) }
+      return try client.send(method, path, query: query, body: body, waiting: kind) { progress?.tick($0) }
     } catch {
       throw CommandFailure(error)
     }

@@ -8,6 +8,32 @@ enum Command: Equatable {
     var start = 0
     var limit = JobsPaging.defaultLimit
     var isJSON = false
+    /// Where the table was asked for, or a part of the list: nothing to choose from on a terminal.
+    var isTable = false
+  }
+
+  struct StageOrder: Equatable {
+    var file: String
+    /// Nil: whoever sits at the terminal is asked.
+    var recipient: String?
+    var isWarm = false
+    var opens = false
+    var showsTile = false
+    var isJSON = false
+  }
+
+  struct PinOrder: Equatable {
+    /// An item's id or path, as given.
+    var item: String
+    var isPinned: Bool
+    var isWaiting = false
+    var isJSON = false
+  }
+
+  enum Completions: String, Equatable, CaseIterable {
+    case bash, zsh, fish
+    /// What the scripts themselves ask for.
+    case items, recipients
   }
 
   enum Unstaged: Equatable {
@@ -22,12 +48,13 @@ enum Command: Equatable {
 
   case run(RunArguments)
   case jobs(JobsQuery)
-  case stage(file: String, recipient: String, isWarm: Bool, isJSON: Bool)
+  case ui(isPrinting: Bool)
+  case stage(StageOrder)
   case staged(isJSON: Bool)
   case unstage(Unstaged, isJSON: Bool)
-  /// An item's id or path, as given.
-  case pin(String, isPinned: Bool, isJSON: Bool)
+  case pin(PinOrder)
   case status(isJSON: Bool)
+  case watch
   case trace(isJSON: Bool)
   case shim(ShimOrder, isJSON: Bool)
   case reload(isJSON: Bool)
@@ -36,6 +63,8 @@ enum Command: Equatable {
   case clearCache(isJSON: Bool)
   case clearOrphans(isJSON: Bool)
   case config(isJSON: Bool)
+  case completions(Completions)
+  case man(ManualPage)
   case version(isABI: Bool)
   case help(Verb?)
 }
@@ -78,19 +107,23 @@ extension Command {
           search: search.isEmpty ? nil : search,
           start: try Self.number("start", arguments, in: JobsPaging.starts, default: 0),
           limit: try Self.number("limit", arguments, in: JobsPaging.limits, default: JobsPaging.defaultLimit),
-          isJSON: isJSON))
+          isJSON: isJSON,
+          isTable: arguments.switches.contains("table") || arguments.values["start"] != nil || arguments.values["limit"] != nil))
+    case .ui: self = .ui(isPrinting: arguments.switches.contains("print"))
     case .stage:
       let file = arguments.positionals[0]
       guard !file.isEmpty else { throw CommandFailure(.usage, "the file's id is empty; `fsmvp jobs` lists them") }
       guard file.utf8.count <= 1024 else { throw CommandFailure(.usage, "this is too long for a file's id; `fsmvp jobs` lists them") }
-      guard let recipient = arguments.values["recipient"] else {
-        throw CommandFailure(.usage, "say who the file is for: fsmvp stage FILE_ID --recipient TAG")
+      if let recipient = arguments.values["recipient"] {
+        guard !recipient.isEmpty else {
+          throw CommandFailure(.usage, "the recipient is empty; say who the file is for: fsmvp stage FILE_ID --recipient TAG")
+        }
+        guard recipient.utf8.count <= 4096 else { throw CommandFailure(.usage, "the recipient is too long") }
       }
-      guard !recipient.isEmpty else {
-        throw CommandFailure(.usage, "the recipient is empty; say who the file is for: fsmvp stage FILE_ID --recipient TAG")
-      }
-      guard recipient.utf8.count <= 4096 else { throw CommandFailure(.usage, "the recipient is too long") }
-      self = .stage(file: file, recipient: recipient, isWarm: arguments.switches.contains("warm"), isJSON: isJSON)
+      self = .stage(
+        StageOrder(
+          file: file, recipient: arguments.values["recipient"], isWarm: arguments.switches.contains("warm"),
+          opens: arguments.switches.contains("open"), showsTile: arguments.switches.contains("tile"), isJSON: isJSON))
     case .staged: self = .staged(isJSON: isJSON)
     case .unstage:
       switch (arguments.positionals.first, arguments.switches.contains("all")) {
@@ -102,8 +135,18 @@ extension Command {
     case .pin, .unpin:
       let item = arguments.positionals[0]
       guard !item.isEmpty else { throw CommandFailure(.usage, "the item's id is empty; `fsmvp staged` lists them") }
-      self = .pin(item, isPinned: arguments.verb == .pin, isJSON: isJSON)
-    case .status: self = .status(isJSON: isJSON)
+      self = .pin(
+        PinOrder(
+          item: item, isPinned: arguments.verb == .pin, isWaiting: arguments.switches.contains("wait"), isJSON: isJSON))
+    case .status:
+      guard arguments.switches.contains("watch") else {
+        self = .status(isJSON: isJSON)
+        return
+      }
+      guard !isJSON else {
+        throw CommandFailure(.usage, "--watch is for people; programs follow `GET /api/v1/events` (docs/API.md)")
+      }
+      self = .watch
     case .trace: self = .trace(isJSON: isJSON)
     case .shim:
       let word = arguments.positionals[0]
@@ -123,6 +166,18 @@ extension Command {
       guard word == "clear" else { throw Self.unknown(word, behind: .cache, among: ["clear"]) }
       self = isOfOrphans ? .clearOrphans(isJSON: isJSON) : .clearCache(isJSON: isJSON)
     case .config: self = .config(isJSON: isJSON)
+    case .completions:
+      let word = arguments.positionals[0]
+      guard let what = Completions(rawValue: word) else {
+        throw Self.unknown(word, behind: .completions, among: Completions.allCases.map(\.rawValue))
+      }
+      self = .completions(what)
+    case .man:
+      let word = arguments.positionals.first ?? ManualPage.fsmvp.rawValue
+      guard let page = ManualPage(rawValue: word) else {
+        throw Self.unknown(word, behind: .man, among: ManualPage.allCases.map(\.rawValue))
+      }
+      self = .man(page)
     case .version: self = .version(isABI: arguments.switches.contains("abi"))
     case .help:
       guard let word = arguments.positionals.first else {

@@ -12,7 +12,9 @@ enum Image {
   }()
 
   /// Beside this program, whatever link it was called by.
-  static let shimPath = path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/fsmvp-shim"
+  static let shimPath = folder + "/fsmvp-shim"
+  /// Where the programs that belong to this one are.
+  static let folder = path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
 
   /// Replaces the process's image: same pid, same command line, same environment, the lock still held. Everything else that is open is closed.
   /// Comes back only where it could not, and then nothing has changed.

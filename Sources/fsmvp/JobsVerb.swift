@@ -6,6 +6,11 @@ import MediaHub
 /// `fsmvp jobs`
 enum JobsVerb {
   static func run(_ query: Command.JobsQuery, client: APIClient, output: Terminal) throws(CommandFailure) {
+    if FullScreen.isPossible, !query.isTable, !query.isJSON {
+      guard let chosen = try JobsPicker.run(search: query.search ?? "", client: client) else { return }
+      let order = Command.StageOrder(file: chosen.file, recipient: chosen.recipient)
+      return try StageVerb.run(order, config: nil, client: client, output: output)
+    }
     var parameters = [("start", "\(query.start)"), ("limit", "\(query.limit)")]
     if let search = query.search { parameters.append(("search", search)) }
     let body = try client.send("GET", ["jobs"], query: parameters, waiting: .others("asking MediaHub"))

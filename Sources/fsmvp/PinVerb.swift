@@ -1,16 +1,24 @@
 import ControlAPI
 import ControlModel
+import Core
 import Staging
 
 /// `fsmvp pin`, `fsmvp unpin`
 enum PinVerb {
-  static func run(_ item: String, isPinned: Bool, isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
-    guard let json = try? ControlJSON.encode(PinRequest(pinned: isPinned)) else {
+  static func run(_ order: Command.PinOrder, client: APIClient, output: Terminal) throws(CommandFailure) {
+    guard let json = try? ControlJSON.encode(PinRequest(pinned: order.isPinned)) else {
       throw CommandFailure(.failed, "the request cannot be written as JSON")
     }
-    let body = try ItemAddress.send("PATCH", item, body: json, client: client, waiting: isPinned ? "pinning" : "unpinning")
-    if isJSON { return try output.print(json: body) }
-    let path = try APIClient.decode(StagedItem.self, from: body).path
-    try output.print("\(isPinned ? "pinned" : "unpinned") \(DisplayText.printable(path))\n")
+    let waiting = order.isPinned ? "pinning" : "unpinning"
+    var body = try ItemAddress.send("PATCH", order.item, body: json, client: client, waiting: waiting)
+    var item = try APIClient.decode(StagedItem.self, from: body)
+    if order.isWaiting {
+      item = try FetchWait.run(for: item, client: client.client)
+      guard let json = try? ControlJSON.encode(item) else { throw CommandFailure(.failed, "the item cannot be written as JSON") }
+      body = json
+    }
+    if order.isJSON { return try output.print(json: body) }
+    let word = order.isWaiting ? "fetched and pinned" : order.isPinned ? "pinned" : "unpinned"
+    try output.print("\(word) \(DisplayText.printable(item.path))\n")
   }
 }

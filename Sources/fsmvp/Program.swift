@@ -36,22 +36,23 @@ enum Program {
     case .version(isABI: true): try output.print("\(WireProtocol.abi)\n")
     case .run(let arguments): return Run.main(arguments)
     case .config(let isJSON): try ConfigVerb.run(config: invocation.config, isJSON: isJSON, output: output)
+    case .ui(let isPrinting): try UIVerb.run(isPrinting: isPrinting, client: try client(invocation), output: output)
     case .jobs(let query): try JobsVerb.run(query, client: try client(invocation), output: output)
-    case .stage(let file, let recipient, let isWarm, let isJSON):
-      let request = StageRequest(file: file, recipient: recipient, warm: isWarm ? true : nil)
-      try StageVerb.run(request, isJSON: isJSON, client: try client(invocation), output: output)
+    case .stage(let order): try StageVerb.run(order, config: invocation.config, client: try client(invocation), output: output)
     case .staged(let isJSON): try StagedVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
     case .unstage(let what, let isJSON):
       try UnstageVerb.run(what, isJSON: isJSON, client: try client(invocation), output: output)
-    case .pin(let item, let isPinned, let isJSON):
-      try PinVerb.run(item, isPinned: isPinned, isJSON: isJSON, client: try client(invocation), output: output)
+    case .pin(let order): try PinVerb.run(order, client: try client(invocation), output: output)
     case .status(let isJSON): try StatusVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
+    case .watch: try WatchVerb.run(client: try client(invocation), output: output)
     case .trace(let isJSON): try TraceVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
     case .shim(let order, let isJSON): try ShimVerb.run(order, isJSON: isJSON, client: try client(invocation), output: output)
     case .reload(let isJSON): try ReloadVerb.run(isJSON: isJSON, client: try client(invocation), output: output)
     case .cache(let isJSON): try CacheVerb.show(isJSON: isJSON, client: try client(invocation), output: output)
     case .clearCache(let isJSON): try CacheVerb.clear(isJSON: isJSON, client: try client(invocation), output: output)
     case .clearOrphans(let isJSON): try CacheVerb.clearOrphans(config: invocation.config, isJSON: isJSON, output: output)
+    case .completions(let what): try CompletionsVerb.run(what, config: invocation.config, output: output)
+    case .man(let page): try output.print(page.text)
     case .stop(let forget): try StopVerb.run(forget: forget, client: try client(invocation), output: output)
     }
     return ExitCode.done.rawValue

@@ -6,6 +6,7 @@ struct ProgressLine {
   private let started: Moment
   private let terminal: Terminal?
   private var shown: Int64 = 0
+  private var line = StyledText()
 
   init(_ what: String, terminal: Terminal = .standardError, since started: Moment = SystemClock().now()) {
     self.what = what
@@ -21,8 +22,16 @@ struct ProgressLine {
     terminal.write("\r\(what)… \(seconds) s\u{1b}[K")
   }
 
+  /// Where there is more to say than how long it takes.
+  mutating func show(_ text: StyledText) {
+    guard let terminal, text != line else { return }
+    line = text
+    // A line that fills the terminal would wrap, and not be taken away.
+    terminal.write("\r\(text.cut(to: (terminal.width ?? 80) - 1).rendered(hasColours: terminal.hasColours))\u{1b}[K")
+  }
+
   /// Takes the line away again.
   func clear() {
-    if shown > 0 { terminal?.write("\r\u{1b}[K") }
+    if shown > 0 || line != StyledText() { terminal?.write("\r\u{1b}[K") }
   }
 }

@@ -7,10 +7,10 @@ enum StatusVerb {
   static func run(isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
     let body = try client.send("GET", ["status"])
     if isJSON { return try output.print(json: body) }
-    try output.print(text(try APIClient.decode(ControlStatus.self, from: body)))
+    try output.print(text(try APIClient.decode(ControlStatus.self, from: body), hasColours: output.hasColours))
   }
 
-  static func text(_ status: ControlStatus) -> String {
+  static func text(_ status: ControlStatus, hasColours: Bool = false) -> String {
     let shim = status.shim
     var rows: [(String, String)] = [
       ("control plane", "pid \(status.pid), version \(status.version), up \(time(status.uptimeSeconds))" + reload(status.reload)),
@@ -29,7 +29,20 @@ enum StatusVerb {
       rows.append(("sleep", isInhibited ? "held off, as files are open" : "not held off"))
     }
     let width = rows.map(\.0.count).max() ?? 0
-    return rows.map { $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + DisplayText.printable($0.1) + "\n" }.joined()
+    return rows.map { name, value in
+      let gap = String(repeating: " ", count: width - name.count + 2)
+      let line = StyledText(name + gap, .dim) + StyledText(value, name == "shim" ? paint(shim.state) : .plain)
+      return line.rendered(hasColours: hasColours) + "\n"
+    }.joined()
+  }
+
+  /// How a state looks where there are colours.
+  static func paint(_ state: ControlStatus.Shim.State) -> StyledText.Paint {
+    switch state {
+    case .serving: .good
+    case .starting, .replacing: .warning
+    case .failed: .bad
+    }
   }
 
   private static func state(_ shim: ControlStatus.Shim) -> String {

@@ -10,17 +10,38 @@ struct Terminal {
 
   var isTerminal: Bool { isatty(descriptor) == 1 }
 
+  /// One whose cursor can be moved.
+  var isScreen: Bool { isTerminal && !["", "dumb"].contains(Self.variable("TERM")) }
+
+  /// Whether text on it may have colours: no-color.org has the variable.
+  var hasColours: Bool { isScreen && Self.variable("NO_COLOR").isEmpty }
+
   /// Columns of the terminal; nil for anything else.
-  var width: Int? {
-    guard isTerminal else { return nil }
-    var size = winsize()
-    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-    return Int(size.ws_col)
+  var width: Int? { isTerminal ? size.columns : nil }
+
+  struct Size: Equatable {
+    var columns: Int
+    var rows: Int
   }
+
+  /// Of the terminal.
+  var size: Size {
+    var size = winsize()
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else { return Size(columns: 80, rows: 24) }
+    return Size(columns: Int(size.ws_col), rows: Int(size.ws_row))
+  }
+
+  private static func variable(_ name: String) -> String { getenv(name).map { String(cString: $0) } ?? "" }
 
   /// Writes all of it, or says that it could not (a full disk).
   func print(_ text: String) throws(CommandFailure) {
     guard write(text) else { throw CommandFailure(.failed, "the output cannot be written: \(String(cString: strerror(errno)))") }
+  }
+
+  /// False once the other end of a pipe is closed.
+  var hasReader: Bool {
+    var end = pollfd(fd: descriptor, events: 0, revents: 0)
+    return poll(&end, 1, 0) <= 0 || end.revents & Int16(POLLERR) == 0
   }
 
   /// JSON and a line end; what would steer a terminal is escaped on one.

@@ -5,6 +5,8 @@ struct TextTable {
     var isRightAligned = false
     /// May be cut where the table is wider than the terminal. Ids and paths may not: they are there to be copied.
     var isCuttable = false
+    /// How a cell looks where there are colours.
+    var paint: @Sendable (String) -> StyledText.Paint = { _ in .plain }
 
     static func text(_ heading: String, isCuttable: Bool = false) -> Column { Column(heading: heading, isCuttable: isCuttable) }
     static func number(_ heading: String) -> Column { Column(heading: heading, isRightAligned: true) }
@@ -22,20 +24,25 @@ struct TextTable {
   mutating func add(_ cells: [String]) { rows.append(cells.map(DisplayText.printable)) }
 
   /// - Parameter width: the terminal's columns; nil cuts nothing.
-  func render(width limit: Int?) -> String {
+  func render(width limit: Int?, hasColours: Bool = false) -> String {
     let lines = [columns.map(\.heading)] + rows
     var widths = columns.indices.map { column in lines.map { DisplayText.width($0[column]) }.max() ?? 0 }
     if let limit { shrink(&widths, to: limit) }
     var text = ""
-    for line in lines {
-      var rendered = ""
+    for (number, line) in lines.enumerated() {
+      var rendered = StyledText()
       for (index, column) in columns.enumerated() {
         let cell = column.isCuttable ? DisplayText.cut(line[index], to: widths[index]) : line[index]
         let padding = String(repeating: " ", count: max(0, widths[index] - DisplayText.width(cell)))
-        rendered += (index == 0 ? "" : "  ") + (column.isRightAligned ? padding + cell : cell + padding)
+        let paint = number == 0 ? .dim : column.paint(line[index])
+        if index > 0 { rendered.add("  ") }
+        if column.isRightAligned { rendered.add(padding) }
+        rendered.add(cell, paint)
+        if !column.isRightAligned { rendered.add(padding) }
       }
-      while rendered.last == " " { rendered.removeLast() }
-      text += rendered + "\n"
+      var shown = rendered.rendered(hasColours: hasColours)
+      while shown.last == " " { shown.removeLast() }
+      text += shown + "\n"
     }
     return text
   }

@@ -1,6 +1,19 @@
 /// The verbs of the command line, in the order of the help.
 enum Verb: String, CaseIterable, Sendable {
-  case run, jobs, stage, staged, unstage, pin, unpin, status, trace, shim, reload, stop, cache, config, version, help
+  case run, ui, jobs, stage, staged, unstage, pin, unpin, status, trace, shim, reload, stop, cache, config, completions, man, version, help
+}
+
+/// What a word of the command line is, for the shells' completions.
+enum WordKind: Sendable, Equatable {
+  /// Anything: there is nothing to offer.
+  case text
+  case file
+  case folder
+  case choice([String])
+  /// A staged item's id, or its path.
+  case item
+  /// Who something was staged for before.
+  case recipient
 }
 
 /// A flag as parser and help know it.
@@ -12,7 +25,8 @@ struct FlagSyntax: Sendable {
   var summary: String
   /// What stands where the flag is left out, for the help.
   var fallback: String?
-  var isRequired = false
+  /// Of its value.
+  var kind = WordKind.text
 }
 
 /// What a verb takes and what its help says: the one table behind both.
@@ -22,13 +36,15 @@ struct VerbSyntax: Sendable {
   var positionals: String = ""
   /// How many there may be.
   var arity: ClosedRange<Int> = 0...0
+  /// What they are.
+  var kind = WordKind.text
   var flags: [FlagSyntax] = []
   var details: [String] = []
   var examples: [String] = []
 
   static let config = FlagSyntax(
     name: "config", value: "F", summary: "read this configuration file",
-    fallback: "$FSMVP_CONFIG, ~/.fuse-stream-mvp/config.toml, $XDG_CONFIG_HOME/fsmvp/config.toml")
+    fallback: "$FSMVP_CONFIG, ~/.fuse-stream-mvp/config.toml, $XDG_CONFIG_HOME/fsmvp/config.toml", kind: .file)
   static let help = FlagSyntax(name: "help", summary: "print this help")
   static func json(_ what: String) -> FlagSyntax {
     FlagSyntax(name: "json", summary: "print \(what) as JSON, for programs", fallback: "a table for people")
@@ -36,6 +52,13 @@ struct VerbSyntax: Sendable {
 }
 
 extension Verb {
+  /// With those of every verb.
+  var allFlags: [FlagSyntax] {
+    // These ask nobody and read no settings.
+    let takesConfig = ![.man, .version, .help].contains(self)
+    return syntax.flags + (takesConfig ? [VerbSyntax.config] : []) + [VerbSyntax.help]
+  }
+
   var syntax: VerbSyntax {
     switch self {
     case .run:
@@ -44,7 +67,7 @@ extension Verb {
         flags: [
           FlagSyntax(
             name: "mountpoint", value: "D", summary: "mount here; the folder is made if it is missing",
-            fallback: "$FSMVP_MOUNTPOINT, `mountpoint` of the configuration, ~/FuseStream"),
+            fallback: "$FSMVP_MOUNTPOINT, `mountpoint` of the configuration, ~/FuseStream", kind: .folder),
           FlagSyntax(
             name: "demo", summary: "serve generated videos of an embedded MediaHub instead of the real one", fallback: "off"),
           FlagSyntax(
@@ -57,23 +80,42 @@ extension Verb {
           "When it dies otherwise, its shims keep the mount: the next `fsmvp run` takes them over, and uploads go on.",
         ],
         examples: ["fsmvp run --demo", "fsmvp run --config ~/mediahub.toml --mountpoint ~/Videos"])
+    case .ui:
+      VerbSyntax(
+        summary: "Open the page in a browser, signed in",
+        flags: [FlagSyntax(name: "print", summary: "print the link alone and open nothing", fallback: "it goes to the browser, too")],
+        details: [
+          "The link is good once, for five minutes; the browser stays signed in for 30 days. It is a secret: it stands in no argument list.",
+          "`web` = false in the configuration switches the page off.",
+        ])
     case .jobs:
       VerbSyntax(
-        summary: "List finished jobs of MediaHub and their files, newest first",
+        summary: "List finished jobs of MediaHub; on a terminal, choose one and stage it",
         flags: [
           FlagSyntax(name: "search", value: "T", summary: "only jobs whose name contains T", fallback: "all jobs"),
           FlagSyntax(name: "start", value: "N", summary: "skip the first N jobs", fallback: "0"),
           FlagSyntax(name: "limit", value: "N", summary: "list at most N jobs, 1 to 5000", fallback: "20"),
+          FlagSyntax(
+            name: "table", summary: "print the table also on a terminal", fallback: "a list to choose from, where there is a terminal"),
           VerbSyntax.json(#"{"jobs","total","start","limit"}"#),
         ],
-        examples: ["fsmvp jobs --search holiday", "fsmvp jobs --start 20"])
+        details: [
+          "On a terminal: arrows, Page Up and Down, Home and End move, typing searches, Enter chooses: an output where there are several, then for "
+            + "whom. The file is staged and its path printed. Escape goes back, and leaves.",
+          "With --start or --limit, or where input or output is no terminal: the table, a line a file.",
+        ],
+        examples: ["fsmvp jobs", "fsmvp jobs --search holiday", "fsmvp jobs --start 20"])
     case .stage:
       VerbSyntax(
         summary: "Stage a file for a recipient and print its path on the mount",
         positionals: "FILE_ID", arity: 1...1,
         flags: [
-          FlagSyntax(name: "recipient", value: "TAG", summary: "who the file is for; required", isRequired: true),
+          FlagSyntax(
+            name: "recipient", value: "TAG", summary: "who the file is for", fallback: "asked for on a terminal, required elsewhere",
+            kind: .recipient),
           FlagSyntax(name: "warm", summary: "start fetching now, both ends first", fallback: "fetching begins at the first open"),
+          FlagSyntax(name: "open", summary: "open the file with the program the desktop has for it (`xdg-open`)"),
+          FlagSyntax(name: "tile", summary: "show it in a small window to drag it from (`fsmvp-tile`)"),
           FlagSyntax(name: "json", summary: "print the staged item as JSON, for programs", fallback: "the path alone"),
         ],
         details: [
@@ -90,7 +132,7 @@ extension Verb {
     case .unstage:
       VerbSyntax(
         summary: "Take a staged item, or all, off the mount",
-        positionals: "ID|PATH", arity: 0...1,
+        positionals: "ID|PATH", arity: 0...1, kind: .item,
         flags: [
           FlagSyntax(name: "all", summary: "unstage everything, instead of ID or PATH"),
           FlagSyntax(name: "json", summary: "print what was unstaged as JSON, for programs", fallback: "a line an item"),
@@ -100,8 +142,11 @@ extension Verb {
     case .pin:
       VerbSyntax(
         summary: "Fetch a staged item fully now, and keep its bytes",
-        positionals: "ID|PATH", arity: 1...1,
-        flags: [FlagSyntax(name: "json", summary: "print the item as JSON, for programs", fallback: "a line")],
+        positionals: "ID|PATH", arity: 1...1, kind: .item,
+        flags: [
+          FlagSyntax(name: "wait", summary: "return once all of it is here", fallback: "at once"),
+          FlagSyntax(name: "json", summary: "print the item as JSON, for programs", fallback: "a line"),
+        ],
         details: [
           "Its bytes stay until it is unpinned or unstaged: they are dropped neither for room nor when unused, nor by `cache clear`, nor after an upload.",
           "It does not count towards `max_tiles`. Pinned already, it tries again what failed.",
@@ -110,12 +155,17 @@ extension Verb {
     case .unpin:
       VerbSyntax(
         summary: "Let the bytes of a pinned item be dropped again",
-        positionals: "ID|PATH", arity: 1...1,
+        positionals: "ID|PATH", arity: 1...1, kind: .item,
         flags: [FlagSyntax(name: "json", summary: "print the item as JSON, for programs", fallback: "a line")])
     case .status:
       VerbSyntax(
         summary: "Show the control plane, its shim and their counters",
-        flags: [VerbSyntax.json(#"{"pid","shim":{...},"mount","uptimeSeconds",...counters}"#)])
+        flags: [
+          FlagSyntax(
+            name: "watch", summary: "follow it live, with what is staged, how far it is and who reads it", fallback: "once"),
+          VerbSyntax.json(#"{"pid","shim":{...},"mount","uptimeSeconds",...counters}"#),
+        ],
+        details: ["--watch fills a terminal until q, Escape or Ctrl-C; elsewhere it prints a line a change."])
     case .trace:
       VerbSyntax(
         summary: "Show how long requests of the kernel took, by operation and segment",
@@ -123,7 +173,7 @@ extension Verb {
     case .shim:
       VerbSyntax(
         summary: "Replace the shim that serves the mount, without harm to open files",
-        positionals: "restart|kill", arity: 1...1,
+        positionals: "restart|kill", arity: 1...1, kind: .choice(Command.ShimOrder.allCases.map(\.rawValue)),
         flags: [VerbSyntax.json(#"{"epoch","pid","outageMilliseconds"}"#)],
         details: [
           "restart: the shim finishes what it has in hand and hands over to a fresh one.",
@@ -150,7 +200,7 @@ extension Verb {
     case .cache:
       VerbSyntax(
         summary: "Show the fetched bytes that are here, or drop those nobody uses",
-        positionals: "[clear]", arity: 0...1,
+        positionals: "[clear]", arity: 0...1, kind: .choice(["clear"]),
         flags: [
           FlagSyntax(
             name: "orphans", summary: "with `clear`: the bytes of instances other than this one of which no process lives",
@@ -167,11 +217,28 @@ extension Verb {
       VerbSyntax(
         summary: "Print every setting, its value and where it came from",
         flags: [VerbSyntax.json("an array of settings")])
+    case .completions:
+      VerbSyntax(
+        summary: "Print a shell's completions for fsmvp and fsmvp-tile",
+        positionals: "bash|zsh|fish", arity: 1...1, kind: .choice(["bash", "zsh", "fish"]),
+        details: [
+          "`make install` puts them where the shells look. By hand: `source <(fsmvp completions bash)`, `fsmvp completions zsh` into a file "
+            + "`_fsmvp` of the fpath, `fsmvp completions fish | source`.",
+          "`fsmvp completions items` and `recipients` print what the scripts offer: a line each, nothing where no control plane runs.",
+        ])
+    case .man:
+      VerbSyntax(
+        summary: "Print a manual page, for man(1)",
+        positionals: "[fsmvp|fsmvp-tile]", arity: 0...1, kind: .choice(ManualPage.allCases.map(\.rawValue)),
+        examples: ["fsmvp man | man -l -"])
     case .version:
       VerbSyntax(
         summary: "Print the version",
         flags: [FlagSyntax(name: "abi", summary: "print the number of the protocol between the two programs instead")])
-    case .help: VerbSyntax(summary: "Print help, of a verb where one is given", positionals: "[VERB]", arity: 0...1)
+    case .help:
+      VerbSyntax(
+        summary: "Print help, of a verb where one is given", positionals: "[VERB]", arity: 0...1,
+        kind: .choice(Verb.allCases.map(\.rawValue)))
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
@@ -52,6 +53,11 @@ int clinux_memfd(const char *name, int64_t size);
 int clinux_dup_above(int fd, int lowest);
 
 void clinux_name_thread(const char *name);
+
+/* Blocked signals as a descriptor's, non-blocking and close-on-exec; -1 and errno. */
+int clinux_signalfd(const sigset_t *signals);
+/* The next one; 0 where none is there. */
+int clinux_next_signal(int fd);
 
 /* uid and pid of a Unix socket's other end; -1 and errno. */
 int clinux_peer(int socket, uid_t *uid, pid_t *pid);
