@@ -5,10 +5,12 @@ import Glibc
 struct Meter: Equatable {
   /// What is older than this hardly counts.
   private static let memory = 2.0
-  /// Below it nothing moves.
-  private static let least = 1.0
+  /// Nothing moves where nothing came for so long: the mean alone would fade for a minute.
+  private static let patience: Duration = .seconds(2)
 
   private var last: (bytes: Int64, time: Moment)?
+  /// When there were last more bytes than before.
+  private var moved: Moment?
   private var value: Double?
   /// Looks that `value` is made of, as long as they are few.
   private var looks = 0.0
@@ -16,7 +18,7 @@ struct Meter: Equatable {
   static func == (a: Meter, b: Meter) -> Bool { a.value == b.value && a.last?.bytes == b.last?.bytes && a.last?.time == b.last?.time }
 
   /// Bytes a second; nil while nothing moves, or before the second look.
-  var rate: Int64? { value.flatMap { $0 >= Self.least ? Int64($0) : nil } }
+  var rate: Int64? { value.flatMap { $0 >= 1 ? Int64($0) : nil } }
 
   /// The same, unless nobody has looked lately.
   func rate(at time: Moment) -> Int64? {
@@ -31,6 +33,11 @@ struct Meter: Equatable {
     guard seconds > 0 else { return }
     // Fewer than before: they were dropped, and it begins anew. A pause without looks says nothing of now.
     guard bytes >= last.bytes, seconds < 10 else {
+      (value, looks) = (nil, 0)
+      return
+    }
+    if bytes > last.bytes { moved = time }
+    guard let moved, time - moved < Self.patience else {
       (value, looks) = (nil, 0)
       return
     }

@@ -24,6 +24,17 @@ struct MeterTests {
     #expect(meter.rate == nil)
   }
 
+  @Test("what has come to rest says so within seconds, however fast it was")
+  func rest() {
+    var meter = Meter()
+    meter.note(0, at: moment(0))
+    meter.note(1 << 40, at: moment(1))
+    for look in 1...7 { meter.note(1 << 40, at: moment(1 + Double(look) / 4)) }
+    #expect(meter.rate != nil)
+    meter.note(1 << 40, at: moment(3))
+    #expect(meter.rate == nil)
+  }
+
   @Test("dropped bytes and a long time without looks begin it anew; a stale rate is not told")
   func breaks() {
     var meter = Meter()
