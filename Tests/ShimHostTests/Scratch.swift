@@ -98,6 +98,29 @@ func eventually(within limit: Duration = .seconds(30), _ condition: () -> Bool) 
   return true
 }
 
+/// Stops all threads of a process and returns once they stand: a signal on its way lets them finish what they are about to do.
+func stop(_ pid: Int32) async -> Bool {
+  kill(pid, SIGSTOP)
+  return await eventually {
+    guard let tasks = opendir("/proc/\(pid)/task") else { return false }
+    defer { closedir(tasks) }
+    while let entry = readdir(tasks) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      guard Int32(name) != nil else { continue }
+      var text = [UInt8](repeating: 0, count: 512)
+      let descriptor = open("/proc/\(pid)/task/\(name)/stat", O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { continue }
+      let count = read(descriptor, &text, text.count)
+      close(descriptor)
+      // Behind the name, which may hold anything but ends with the last parenthesis.
+      guard let end = text[..<max(0, count)].lastIndex(of: UInt8(ascii: ")")), text[end + 2] == UInt8(ascii: "T") else { return false }
+    }
+    return true
+  }
+}
+
 extension ShimHost {
   /// As when this control plane had died: it hears, says and holds nothing any more, and its shims serve on.
   func leaveBehind() {

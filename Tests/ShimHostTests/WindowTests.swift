@@ -131,7 +131,7 @@ import Wire
         #expect(await eventually { mount.volume.reads == reads + 1 })
         #expect(await eventually { mount.host.figures?.standbyPid != nil && mount.host.region?.standby != 0 })
         let shim = try #require(mount.host.process)
-        shim.kill(SIGSTOP)
+        #expect(await stop(shim.pid))
         mount.volume.endStall()
         #expect(mount.underWay == 1)
         try await Task.sleep(for: .milliseconds(50))
@@ -154,7 +154,7 @@ import Wire
         #expect(await eventually { mount.host.figures?.state == .serving && mount.host.region?.standby != 0 })
         let lease = try #require(mount.volume.windows[mount.node])
         let shim = try #require(mount.host.process)
-        shim.kill(SIGSTOP)
+        #expect(await stop(shim.pid))
         mount.volume.endStall()
         mount.volume.isStalled = true
         mount.window.clear(0, of: lease)
