@@ -86,7 +86,7 @@ let package = Package(
       name: "fsmvp-tile", dependencies: ["Core", "ControlModel", "ControlClient", "Settings", "CGtk"], swiftSettings: strict),
 
     .target(name: "Support", dependencies: ["Core", "EventLoop"], path: "Tests/Support", swiftSettings: strict),
-    tests("CoreTests", ["Core"]),
+    tests("CoreTests", ["Core", "Support"]),
     tests("EventLoopTests", ["EventLoop", "Core"]),
     tests("WireTests", ["Wire", "Core", "CWire", "CLinux"]),
     tests("VolumeTests", ["Volume", "Core"]),
@@ -104,7 +104,7 @@ let package = Package(
         "CHTTPD", "CLinux",
       ]),
     tests("SettingsTests", ["Support", "Settings", "Core"]),
-    tests("TileTests", ["fsmvp-tile", "ControlClient", "ControlModel", "Core"]),
+    tests("TileTests", ["fsmvp-tile", "ControlClient", "ControlModel", "Core", "Support"]),
     tests("MediaHubSimTests", ["MediaHubSim", "Core", "Support"]),
     tests("ShimTests", ["CShim", "CWire", "CLinux"]),
   ]

@@ -57,21 +57,18 @@ final class EventFeed {
     }
     for notice in notices(look) where !isFirst { hub.publish(.notice(notice)) }
     if !look.changed.isEmpty || !look.gone.isEmpty { hasMoved = true }
-    if looks % Self.slowly == 0 { lookAtTheSlow(isFirst: isFirst) }
+    if looks % Self.slowly == 0 { lookAtTheSlow() }
     looks += 1
     hub.flush()
   }
 
-  private func lookAtTheSlow(isFirst: Bool) {
+  private func lookAtTheSlow() {
     let status = operations.glance()
     if let before = self.status {
       for notice in Self.notices(before, status) { hub.publish(.notice(notice)) }
-      if !status.isAsGood(as: before) { hub.publish(.status(status)) }
-    } else if !isFirst {
-      hub.publish(.status(status))
     }
-    // A first event, so that there is a number to come back with.
-    if isFirst { hub.publish(.status(status)) }
+    // The first of all, too, so that there is a number to come back with.
+    if self.status.map({ !status.isAsGood(as: $0) }) ?? true { hub.publish(.status(status)) }
     self.status = status
     let now = operations.readTimes()
     if let now, let times, let event = now.since(times) { hub.publish(.latency(event)) }

@@ -29,4 +29,10 @@ package enum ByteCount {
     }
     return "\(count) B"
   }
+
+  /// Whole per cent, rounded down, so that 100 means all of it; of nothing, all is there.
+  package static func percent(_ part: Int64, of whole: Int64) -> Int {
+    guard whole > 0 else { return 100 }
+    return Int(whole.dividingFullWidth(min(max(0, part), whole).multipliedFullWidth(by: 100)).quotient)
+  }
 }

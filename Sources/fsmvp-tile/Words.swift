@@ -51,14 +51,8 @@ enum Words {
 
   // MARK: Figures
 
-  /// Whole per cent, rounded down, so that 100 means all of it.
-  static func percent(_ part: Int64, of whole: Int64) -> Int {
-    guard whole > 0 else { return 100 }
-    return Int(whole.dividingFullWidth(min(max(0, part), whole).multipliedFullWidth(by: 100)).quotient)
-  }
-
-  static func fetched(_ item: StagedItem) -> Int { percent(item.bytesFetched, of: item.size) }
-  static func read(_ item: StagedItem) -> Int { percent(item.bytesRead, of: item.size) }
+  static func fetched(_ item: StagedItem) -> Int { ByteCount.percent(item.bytesFetched, of: item.size) }
+  static func read(_ item: StagedItem) -> Int { ByteCount.percent(item.bytesRead, of: item.size) }
 
   /// "8 s", "3 min", "1 h 20 min".
   static func span(_ seconds: Int64) -> String {

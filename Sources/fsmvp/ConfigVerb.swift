@@ -4,19 +4,14 @@ import Settings
 
 /// `fsmvp config`: needs no control plane.
 enum ConfigVerb {
-  private struct Entry: Encodable {
-    var key: String
-    var value: String
-    var source: String
-  }
-
   static func run(config: String?, isJSON: Bool, output: Terminal) throws(CommandFailure) {
     let settings = try ClientSettings.load(config: config)
     for warning in settings.warnings { Terminal.standardError.write("fsmvp: \(DisplayText.printable(warning))\n") }
     let rows = settings.describe()
     guard isJSON else { return try output.print(text(rows, width: output.width)) }
-    let entries = rows.map { Entry(key: $0.key, value: $0.value, source: $0.source.description) }
-    guard let json = try? ControlJSON.encode(entries) else { throw CommandFailure(.failed, "the settings cannot be written as JSON") }
+    guard let json = try? ControlJSON.encode(rows.map(SettingEntry.init)) else {
+      throw CommandFailure(.failed, "the settings cannot be written as JSON")
+    }
     try output.print(json: json)
   }
 
@@ -25,4 +20,8 @@ enum ConfigVerb {
     for row in rows { table.add([row.key, row.value.isEmpty ? "-" : row.value, row.source.description]) }
     return table.render(width: width)
   }
+}
+
+extension SettingEntry {
+  init(_ row: Settings.Row) { self.init(key: row.key, value: row.value, source: row.source.description) }
 }

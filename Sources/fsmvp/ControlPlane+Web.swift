@@ -43,7 +43,7 @@ extension ControlPlane {
   func recipients() async throws -> [String] { try standing().recipients() }
 
   func configuration() -> [SettingEntry] {
-    service.settings.describe().map { SettingEntry(key: $0.key, value: $0.value, source: $0.source.description) }
+    service.settings.describe().map(SettingEntry.init)
   }
 
   var serviceReport: ControlStatus.Service {

@@ -37,7 +37,7 @@ enum Demo {
       """)
   }
 
-  private static var tile: String { String(Image.shimPath.dropLast("fsmvp-shim".count)) + "fsmvp-tile" }
+  private static var tile: String { Image.folder + "/fsmvp-tile" }
 
   /// A program beside this one, with the variables another terminal lacks.
   private static func command(_ name: String) -> String {

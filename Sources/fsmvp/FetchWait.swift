@@ -38,7 +38,7 @@ enum FetchWait {
     var text: StyledText {
       var text = StyledText(ProgressBar.text(item.bytesFetched, of: item.size, columns: 30), .accent)
       text.add(
-        " \(ProgressBar.percent(item.bytesFetched, of: item.size)) %  \(ByteCount.format(item.bytesFetched)) of \(ByteCount.format(item.size))"
+        " \(ByteCount.percent(item.bytesFetched, of: item.size)) %  \(ByteCount.format(item.bytesFetched)) of \(ByteCount.format(item.size))"
       )
       if lostSince != nil { return text + StyledText("  waiting for the control plane", .warning) }
       if let rate = item.fetchRate, rate > 0 { text.add("  \(ByteCount.format(rate))/s") }

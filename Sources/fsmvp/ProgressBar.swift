@@ -15,10 +15,4 @@ enum ProgressBar {
     guard done > 0 else { return 0 }
     return min(most - 1, max(1, Int(Double(most) * Double(done) / Double(total))))
   }
-
-  /// Never 100 before the last byte.
-  static func percent(_ done: Int64, of total: Int64) -> Int {
-    guard total > 0, done < total else { return 100 }
-    return min(99, Int(Double(max(0, done)) / Double(total) * 100))
-  }
 }

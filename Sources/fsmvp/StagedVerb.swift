@@ -18,7 +18,7 @@ enum StagedVerb {
     ])
     for item in items {
       table.add([
-        item.id, item.name, item.recipient, ByteCount.format(item.size), "\(ProgressBar.percent(item.bytesFetched, of: item.size)) %",
+        item.id, item.name, item.recipient, ByteCount.format(item.size), "\(ByteCount.percent(item.bytesFetched, of: item.size)) %",
         ByteCount.format(item.bytesServed),
         item.state.rawValue, item.pinned ? "yes" : "no", item.path,
       ])

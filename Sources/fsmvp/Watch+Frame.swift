@@ -30,8 +30,8 @@ extension Watch {
     var second = StyledText("\(items.count) staged, \(status.openHandles) open")
     if let cache { second.add("  cache \(ByteCount.format(cache.bytes)) of \(ByteCount.format(cache.limit))", .dim) }
     if status.sleepInhibited == true { second.add("  sleep held off", .dim) }
-    let fetched = items.reduce(0) { $0 + ($1.isComing ? $1.fetchRate ?? 0 : 0) }
-    let read = items.reduce(0) { $0 + ($1.isGoing ? $1.readRate ?? 0 : 0) }
+    let fetched = items.reduce(0) { $0 + ($1.fetchRate ?? 0) }
+    let read = items.reduce(0) { $0 + ($1.readRate ?? 0) }
     if fetched > 0 { second.add("  ↓ \(ByteCount.format(fetched))/s", .accent) }
     if read > 0 { second.add("  ↑ \(ByteCount.format(read))/s", .good) }
     return [first, second, StyledText(status.mount, .dim), StyledText()]
@@ -86,19 +86,19 @@ extension Watch {
       return [spread(name, words + StyledText("  " + here, .dim))]
     }
     let read = bar(
-      "Read   ", item.bytesRead, item.size, rate: item.isGoing ? item.readRate : nil, left: item.openRef > 0 ? item.etaSeconds : nil, .good)
+      "Read   ", item.bytesRead, item.size, rate: item.readRate, left: item.openRef > 0 ? item.etaSeconds : nil, .good)
     let fetched =
       item.windowed
       ? StyledText("  Fetched  streams through memory", .dim)
       : bar(
-        "Fetched", item.bytesFetched, item.size, rate: item.isComing ? item.fetchRate : nil,
+        "Fetched", item.bytesFetched, item.size, rate: item.fetchRate,
         left: item.openRef == 0 ? item.etaSeconds : nil, .accent)
     return [spread(name, words), fetched, read, StyledText()]
   }
 
   private func bar(_ label: String, _ done: Int64, _ total: Int64, rate: Int64?, left: Int64?, _ paint: StyledText.Paint) -> StyledText {
     let columns = min(40, max(8, size.columns - 50))
-    let percent = "\(ProgressBar.percent(done, of: total))"
+    let percent = "\(ByteCount.percent(done, of: total))"
     var line = StyledText("  \(label)  ", .dim) + StyledText(ProgressBar.text(done, of: total, columns: columns), paint)
     line.add(" " + String(repeating: " ", count: max(0, 3 - percent.count)) + percent + " %")
     // What is least needed goes first where there is no room.

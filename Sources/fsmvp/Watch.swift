@@ -118,8 +118,8 @@ struct Watch {
   /// A line where it says something else than the item's last one.
   private mutating func lines(of item: StagedItem) -> [String] {
     let line =
-      "\(item.id) \(Self.words(item)); fetched \(ProgressBar.percent(item.bytesFetched, of: item.size)) %, "
-      + "read \(ProgressBar.percent(item.bytesRead, of: item.size)) %: \(item.name), for \(item.recipient)"
+      "\(item.id) \(Self.words(item)); fetched \(ByteCount.percent(item.bytesFetched, of: item.size)) %, "
+      + "read \(ByteCount.percent(item.bytesRead, of: item.size)) %: \(item.name), for \(item.recipient)"
     guard told[item.id] != line else { return [] }
     told[item.id] = line
     return [line]
@@ -157,8 +157,6 @@ struct Watch {
 }
 
 extension StagedItem {
-  /// Whether bytes come from the origin. A rate is an average: it outlives what it is the rate of.
-  var isComing: Bool { (fetchRate ?? 0) > 0 && bytesFetched < size }
-  /// Whether somebody is given bytes.
-  var isGoing: Bool { (readRate ?? 0) > 0 && openRef > 0 }
+  /// Whether bytes come from the origin, and more are to come.
+  var isComing: Bool { fetchRate != nil && bytesFetched < size }
 }

@@ -30,18 +30,9 @@ struct CommandTests {
     Child.run(Self.executable, arguments, environment: Self.environment(harness.folder))
   }
 
-  private func withServer(_ body: (Harness) async throws -> Void) async throws {
-    let harness = try await Harness()
-    do { try await body(harness) } catch {
-      await harness.close()
-      throw error
-    }
-    await harness.close()
-  }
-
   @Test("stage prints the path alone, or the item as JSON; the tag arrives as it was typed")
   func stage() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let tag = "a b/&#%+?ü..\u{1F600}"
       let staged = fsmvp(harness, "stage", "f1", "--recipient", tag)
       #expect(staged.code == 0)
@@ -56,7 +47,7 @@ struct CommandTests {
 
   @Test("jobs, staged, status and trace print tables, and JSON for programs")
   func lists() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.items = [.example()] }
       for (verb, heading) in [("jobs", "There are no"), ("staged", "ID  "), ("status", "control plane"), ("trace", "OP ")] {
         let table = fsmvp(harness, verb)
@@ -74,7 +65,7 @@ struct CommandTests {
 
   @Test("unstage takes an id, a path, or --all, and no odd id means all")
   func unstage() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.items = [.example(id: "i1")] }
       let path = "/mnt/x/Staged/i1/video.mp4"
       #expect(fsmvp(harness, "unstage", "i1").output == "unstaged \(path)\n")
@@ -89,7 +80,7 @@ struct CommandTests {
 
   @Test("stage --warm says so; pin and unpin take an id or a path; cache shows and clears")
   func keeping() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.items = [.example(id: "i1")] }
       let path = "/mnt/x/Staged/i1/video.mp4"
       #expect(fsmvp(harness, "stage", "f", "--recipient", "a", "--warm").code == 0)
@@ -118,7 +109,7 @@ struct CommandTests {
       (.service(.malformed("MediaHub's answer is not JSON")), 5), (.service(.notFound("MediaHub has no file f1")), 4),
     ] as [(StagingError, Int32)])
   func failures(error: StagingError, code: Int32) async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.thrown = error }
       let result = fsmvp(harness, "stage", "f1", "--recipient", "a", "--json")
       #expect(result.code == code)
@@ -145,7 +136,7 @@ struct CommandTests {
 
   @Test("a socket that a dead control plane left behind is none")
   func dead() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let folder = harness.folder + "/dead"
       mkdir(folder, 0o700)
       Glibc.close(clinux_listen(folder + "/api.sock"))
@@ -188,7 +179,7 @@ struct CommandTests {
 
   @Test("one that waits for MediaHub but lives is waited for, however long that takes")
   func slow() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.held = "jobs" }
       let (socket, operations) = (harness.socket, harness.operations)
       let asking = Task.detached {
@@ -213,7 +204,7 @@ struct CommandTests {
 
   @Test("stop returns when the process it stopped has ended")
   func stop() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       // The server is this process, which does not end: what the verb waits for is shown with a child of ours.
       let pid = Child.spawn("/bin/sleep", ["600"], output: 2, errors: 2)
       let waiting = Task.detached { try StopVerb.waitForEnd(of: Int(pid)) }
@@ -227,7 +218,7 @@ struct CommandTests {
 
   @Test("an order about the shim prints who serves now, in a line or as JSON")
   func shim() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       #expect(fsmvp(harness, "shim", "restart").output == "epoch 4, pid 43, outage 1.2 ms\n")
       #expect(fsmvp(harness, "shim", "restart", "--json").output == #"{"epoch":4,"outageMilliseconds":1.234,"pid":43}"# + "\n")
       #expect(fsmvp(harness, "shim", "kill").output == "epoch 5, pid 44, outage unknown\n")
@@ -241,7 +232,7 @@ struct CommandTests {
 
   @Test("reload returns when everything is new, or says what is not")
   func reload() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.next = ControlStatus.Reload(count: 1, state: .done) }
       let done = fsmvp(harness, "reload")
       #expect(done.code == 0)
@@ -291,7 +282,7 @@ struct CommandTests {
 
   @Test("config prints every setting and where it came from; a broken file is told with its place and code 2")
   func config() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let result = fsmvp(harness, "config")
       #expect(result.code == 0)
       #expect(result.output.contains("environment FSMVP_RUNTIME_DIR"))
@@ -315,7 +306,7 @@ struct CommandTests {
 
   @Test("on a terminal tables fit its width, and names cannot steer it")
   func terminal() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { fake in
         let output = MediaHubOutput(fileId: "f1", name: "v\u{1b}]0;x\u{7}.mp4", size: 5, contentType: "video/mp4")
         fake.page = MediaHubPage(

@@ -11,18 +11,9 @@ import Testing
 
 @Suite("The API's server", .timeLimit(.minutes(2)))
 struct ControlServerTests {
-  private func withServer(idleSeconds: UInt32 = 20, _ body: (Harness) async throws -> Void) async throws {
-    let harness = try await Harness(idleSeconds: idleSeconds)
-    do { try await body(harness) } catch {
-      await harness.close()
-      throw error
-    }
-    await harness.close()
-  }
-
   @Test("every route reaches its operation and answers with its status")
   func routes() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.items = [.example(id: "i1")] }
       let requests: [(String, String, String?, Int)] = [
         ("GET", "/api/v1/status", nil, 200),
@@ -64,7 +55,7 @@ struct ControlServerTests {
 
   @Test("an image is replaced after the answer to the reload has gone out, and not where the reload was refused")
   func reload() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.thrown = ControlError(.failed, "another protocol") }
       let refused = try #require(RawClient.ask(harness.socket, "POST", "/api/v1/reload"))
       #expect(refused.status == 500)
@@ -79,7 +70,7 @@ struct ControlServerTests {
 
   @Test("a client that leaves before its answer does not hold up the reload")
   func hastyReload() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.held = "reload" }
       do {
         let client = try #require(RawClient(harness.socket))
@@ -93,7 +84,7 @@ struct ControlServerTests {
 
   @Test("an answer's body is the operation's JSON")
   func body() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let reply = try #require(RawClient.ask(harness.socket, "GET", "/api/v1/status"))
       #expect(Array(reply.body.utf8) == (try ControlJSON.encode(ControlStatus.example)))
     }
@@ -101,7 +92,7 @@ struct ControlServerTests {
 
   @Test("wrong requests are answered with JSON, a code and a status, and reach no operation")
   func wrong() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let requests: [(String, String, String?, Int, String)] = [
         ("GET", "/api/v1/nothing", nil, 404, "no_such_route"),
         ("GET", "/", nil, 404, "no_such_route"),
@@ -135,7 +126,7 @@ struct ControlServerTests {
 
   @Test("a body of 64 KiB is taken, a larger one is answered with 413")
   func large() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       func body(_ size: Int) -> String {
         let frame = #"{"file":"f","recipient":""}"#
         return frame.dropLast(2) + String(repeating: "a", count: size - frame.utf8.count) + #""}"#
@@ -156,7 +147,7 @@ struct ControlServerTests {
 
   @Test("a body in chunks is cut off where it never ends")
   func endless() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let client = try #require(RawClient(harness.socket))
       client.send("POST /api/v1/staged HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
       let chunk = "8000\r\n" + String(repeating: "a", count: 0x8000) + "\r\n"
@@ -169,7 +160,7 @@ struct ControlServerTests {
 
   @Test("bytes that are no HTTP harm nobody")
   func garbage() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       for bytes in [
         [0, 1, 2, 3, 13, 10, 13, 10], Array("GET\r\n\r\n".utf8), Array("GET /api/v1/\u{ff} HTTP/1.1\r\n\r\n".utf8), [0x16, 3, 1, 2, 0],
       ] {
@@ -185,7 +176,7 @@ struct ControlServerTests {
 
   @Test("operations that take long hold up nobody else, and are answered when they end")
   func suspended() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.held = "stage " }
       let waiting = try (0..<20).map { index in
         let client = try #require(RawClient(harness.socket))
@@ -205,7 +196,7 @@ struct ControlServerTests {
 
   @Test("a client that leaves while its operation runs harms nobody")
   func leaves() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.held = "jobs" }
       var leaving = try (0..<10).map { _ in
         let client = try #require(RawClient(harness.socket))
@@ -221,7 +212,7 @@ struct ControlServerTests {
 
   @Test("a hundred connections at once are all answered")
   func hundred() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let clients = try (0..<100).map { _ in try #require(RawClient(harness.socket)) }
       for client in clients { client.request("GET", "/api/v1/status") }
       for client in clients { #expect(client.reply()?.status == 200) }
@@ -230,7 +221,7 @@ struct ControlServerTests {
 
   @Test("several requests on one connection are answered in order")
   func keptAlive() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let client = try #require(RawClient(harness.socket))
       let stage = #"{"file":"f","recipient":"a"}"#
       client.send("GET /api/v1/staged HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -245,7 +236,7 @@ struct ControlServerTests {
 
   @Test("clients that begin a request and go silent are let go, and hold up nobody meanwhile")
   func halfOpen() async throws {
-    try await withServer(idleSeconds: 1) { harness in
+    try await Harness.run(idleSeconds: 1) { harness in
       let silent = try (0..<20).map { _ in
         let client = try #require(RawClient(harness.socket))
         client.send("POST /api/v1/staged HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
@@ -262,7 +253,7 @@ struct ControlServerTests {
 
   @Test("HEAD is GET without a body")
   func head() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let reply = RawClient.ask(harness.socket, "HEAD", "/api/v1/status")
       #expect(reply?.status == 200)
       #expect(reply?.body == "")
@@ -273,7 +264,7 @@ struct ControlServerTests {
 
   @Test("the socket is its owner's alone, and only its owner and root are answered")
   func owner() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       var attributes = stat()
       #expect(lstat(harness.socket, &attributes) == 0)
       #expect(attributes.st_mode & 0o777 == 0o600)
@@ -285,7 +276,7 @@ struct ControlServerTests {
 
   @Test("another user who got at the socket is answered with 403", .enabled(if: geteuid() == 0))
   func stranger() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       chmod(harness.folder, 0o755)
       chmod(harness.socket, 0o666)
       let result = Child.run(
@@ -298,7 +289,7 @@ struct ControlServerTests {
 
   @Test("a second server on the same socket is refused and leaves the first one unharmed")
   func second() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await #expect(throws: ControlServer.Failure.self) {
         _ = try await ControlServer(socket: harness.socket, web: .closed, operations: FakeOperations())
       }
@@ -308,7 +299,7 @@ struct ControlServerTests {
 
   @Test("a dead process's socket is replaced, a file is not")
   func stale() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let path = harness.folder + "/stale.sock"
       Glibc.close(clinux_listen(path))
       let server = try await ControlServer(socket: path, web: .closed, operations: harness.operations)
@@ -342,7 +333,7 @@ struct ControlServerTests {
 
   @Test("after an accepted stop its answer goes out, and later requests are told that it stops")
   func stopping() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let reply = try #require(RawClient.ask(harness.socket, "POST", "/api/v1/stop"))
       #expect(reply.status == 202)
       #expect(reply.body == #"{"pid":\#(getpid())}"#)
@@ -355,7 +346,7 @@ struct ControlServerTests {
 
   @Test("closing answers those whose operation does not end, removes the socket, and may be repeated")
   func close() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.held = "jobs" }
       let client = try #require(RawClient(harness.socket))
       client.request("GET", "/api/v1/jobs")
@@ -372,7 +363,7 @@ struct ControlServerTests {
 
   @Test("closing waits for an answer that comes within the grace")
   func closeWaits() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.held = "jobs" }
       let client = try #require(RawClient(harness.socket))
       client.request("GET", "/api/v1/jobs")

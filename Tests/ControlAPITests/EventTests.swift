@@ -12,15 +12,6 @@ import Testing
 
 @Suite("The API's events", .timeLimit(.minutes(2)))
 struct EventTests {
-  private func withServer(idleSeconds: UInt32 = 20, _ body: (Harness) async throws -> Void) async throws {
-    let harness = try await Harness(idleSeconds: idleSeconds)
-    do { try await body(harness) } catch {
-      await harness.close()
-      throw error
-    }
-    await harness.close()
-  }
-
   /// What a client hears from a harness, until `isEnough`.
   private func hear(
     _ harness: Harness, headers: String = "", query: String = "", until isEnough: @escaping @Sendable (String) -> Bool
@@ -39,7 +30,7 @@ struct EventTests {
 
   @Test("a stream begins with a snapshot, goes on with what changes, and comes back where it was")
   func stream() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { $0.items = [.example(id: "i1")] }
       let first = await hear(harness) { $0.contains("event: cache") }
       #expect(first.contains("Content-Type: text/event-stream"))
@@ -66,7 +57,7 @@ struct EventTests {
 
   @Test("what fails is told once, as a notice")
   func notices() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       await harness.operations.set { operations in
         operations.items = []
         // Told with the second look: the first makes the snapshot.
@@ -84,7 +75,7 @@ struct EventTests {
 
   @Test("fifty listeners hear the same, and a stop ends their streams")
   func many() async throws {
-    try await withServer { harness in
+    try await Harness.run { harness in
       let socket = harness.socket
       let heard = Shared(0)
       await withTaskGroup(of: String.self) { group in
@@ -115,7 +106,7 @@ struct EventTests {
   @Test("a listener that takes nothing costs nothing, and catches up by a snapshot")
   func slow() async throws {
     // However slow the test is: a listener that takes nothing for ten seconds is cut, which is not what this is about.
-    try await withServer(idleSeconds: 600) { harness in
+    try await Harness.run(idleSeconds: 600) { harness in
       await harness.operations.set { $0.items = [.example(id: "i1")] }
       // Its socket is one thread's at a time.
       nonisolated(unsafe) let slow = try #require(RawClient(harness.socket))

@@ -1,5 +1,6 @@
 import ControlModel
 import Core
+import Support
 import Testing
 
 @testable import fsmvp

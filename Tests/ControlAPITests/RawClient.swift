@@ -21,6 +21,16 @@ struct Harness {
       limits: Door.Limits(idleSeconds: idleSeconds))
   }
 
+  /// Runs `body` with one, and closes it whatever comes of that.
+  static func run(idleSeconds: UInt32 = 20, _ body: (Harness) async throws -> Void) async throws {
+    let harness = try await Harness(idleSeconds: idleSeconds)
+    do { try await body(harness) } catch {
+      await harness.close()
+      throw error
+    }
+    await harness.close()
+  }
+
   func close() async {
     await operations.release()
     await server.close()

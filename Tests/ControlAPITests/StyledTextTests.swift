@@ -39,11 +39,6 @@ struct StyledTextTests {
     ])
   func bars(done: Int64, total: Int64, bar: String) { #expect(ProgressBar.text(done, of: total, columns: 4) == bar) }
 
-  @Test(
-    "per cent, rounded down, 100 only at the end",
-    arguments: [(0, 100, 0), (999, 1000, 99), (1000, 1000, 100), (0, 0, 100), (Int64.max - 1, Int64.max, 99), (-1, 10, 0)])
-  func percent(done: Int64, total: Int64, percent: Int) { #expect(ProgressBar.percent(done, of: total) == percent) }
-
   @Test("tables and status have colours where they may, and the same text")
   func colours() {
     let items = [StagedItem.example(id: "i1")]

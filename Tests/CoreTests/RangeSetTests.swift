@@ -1,3 +1,4 @@
+import Support
 import Testing
 
 @testable import Core
@@ -58,18 +59,5 @@ struct RangeSetTests {
       #expect(set.firstMissing(in: ByteRange(0, 200)) == gaps.first)
       for (a, b) in zip(set.ranges, set.ranges.dropFirst()) { #expect(a.end < b.start) }
     }
-  }
-}
-
-/// A small generator with a seed that can be printed.
-struct SplitMix: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

@@ -64,4 +64,12 @@ struct ValueTests {
     #expect(start - (start + .seconds(1)) == .seconds(-1))
     #expect(Duration.microseconds(1).milliseconds == 1)
   }
+
+  @Test(
+    "per cent are rounded down, so that 100 is all of it",
+    arguments: [
+      (0, 1000, 0), (999, 1000, 99), (1000, 1000, 100), (5000, 1000, 100), (-5, 1000, 0), (-1, 10, 0), (0, 0, 100), (0, 100, 0),
+      (29, 100, 29), (Int64.max - 1, .max, 99),
+    ] as [(Int64, Int64, Int)])
+  func percent(part: Int64, whole: Int64, percent: Int) { #expect(ByteCount.percent(part, of: whole) == percent) }
 }

@@ -3,6 +3,7 @@ import signal
 import pytest
 
 import house
+import terminal
 from browser import Chromium, Receiver
 from page import Page
 
@@ -91,3 +92,17 @@ def visit(chromium):
 def page(visit, run):
     """The page of a running instance."""
     return visit(run)
+
+
+@pytest.fixture
+def opened(run):
+    """Opens terminals that are closed afterwards."""
+    terminals = []
+
+    def opened(*arguments, **more):
+        terminals.append(terminal.fsmvp(more.pop("run", run), *arguments, **more))
+        return terminals[-1]
+
+    yield opened
+    for one in terminals:
+        one.close()

@@ -19,20 +19,6 @@ def sim():
     sim.close()
 
 
-@pytest.fixture
-def opened(run):
-    """Opens terminals that are closed afterwards."""
-    terminals = []
-
-    def opened(*arguments, **more):
-        terminals.append(terminal.fsmvp(more.pop("run", run), *arguments, **more))
-        return terminals[-1]
-
-    yield opened
-    for one in terminals:
-        one.close()
-
-
 def chosen(screen):
     """The line with the mark."""
     return next((line for line in screen.lines if line.startswith("> ")), "")

@@ -6,22 +6,8 @@ import signal
 import subprocess
 
 import pytest
-import terminal
 from house import FSMVP, MiB, die_with_parent, wait_until
 from terminal import CTRL_C, END, HOME
-
-
-@pytest.fixture
-def opened(run):
-    terminals = []
-
-    def opened(*arguments, **more):
-        terminals.append(terminal.fsmvp(more.pop("run", run), *arguments, **more))
-        return terminals[-1]
-
-    yield opened
-    for one in terminals:
-        one.close()
 
 
 class Follower:

@@ -1,4 +1,5 @@
 import ControlModel
+import Support
 import Testing
 
 @testable import fsmvp_tile
@@ -72,7 +73,7 @@ struct BoardTests {
   func model() {
     var random = SystemRandomNumberGenerator()
     let seed = UInt64.random(in: 0...UInt64.max, using: &random)
-    var generator = Seeded(state: seed)
+    var generator = SplitMix(seed: seed)
     var board = Board()
     var shown: [String] = []
     for _ in 0..<2000 {
@@ -89,17 +90,5 @@ struct BoardTests {
         return
       }
     }
-  }
-}
-
-/// SplitMix64.
-private struct Seeded: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

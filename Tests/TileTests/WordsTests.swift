@@ -37,14 +37,6 @@ struct WordsTests {
     ])
   func state(_ item: StagedItem, _ words: String) { #expect(Words.state(item) == words) }
 
-  @Test(
-    "per cent are rounded down, so that 100 is all of it",
-    arguments: [(0, 1000, 0), (999, 1000, 99), (1000, 1000, 100), (5000, 1000, 100), (-5, 1000, 0), (0, 0, 100), (29, 100, 29)])
-  func percent(_ part: Int64, _ whole: Int64, _ percent: Int) { #expect(Words.percent(part, of: whole) == percent) }
-
-  @Test("per cent of the largest sizes there are")
-  func largest() { #expect(Words.percent(Int64.max - 1, of: .max) == 99) }
-
   @Test("figures: only of what moves, and what a person asked for")
   func figures() {
     #expect(Words.rate(nil) == "" && Words.rate(0) == "")
