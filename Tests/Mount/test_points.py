@@ -57,6 +57,11 @@ class Armed:
     def fired(self):
         return self._word(64)
 
+    @property
+    def victim(self):
+        """The pid of the last one. It counts first and dies then: for a moment it still looks alive."""
+        return self._word(72)
+
 
 @pytest.fixture
 def stand(sim, make, tmp_path, monkeypatch):
@@ -136,6 +141,7 @@ class Traffic:
 def bring_back(stand, name):
     """Whoever died: the instance is whole again."""
     run = stand.run
+    wait_until(lambda: not is_alive(stand.armed.victim), what=f"the end of who reached {name}")
     if not is_alive(run.process.pid):
         run.process.wait()
         run.start()
