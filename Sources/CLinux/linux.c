@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/close_range.h>
 #include <malloc.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -162,23 +161,4 @@ int clinux_set_close_on_exec(int fd, int is_closed)
 void clinux_few_arenas(void)
 {
 	mallopt(M_ARENA_MAX, 2);
-}
-
-int clinux_listen_loopback(uint16_t port, uint16_t *bound)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-	socklen_t length = sizeof(address);
-	int on = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -1;
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	/* Connections of a process that ended must not keep its successor from its port; one that listens there still does. */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 256) != 0 ||
-	    getsockname(fd, (struct sockaddr *)&address, &length) != 0)
-		return fail(fd);
-	*bound = ntohs(address.sin_port);
-	return fd;
 }

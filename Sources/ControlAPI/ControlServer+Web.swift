@@ -107,7 +107,7 @@ extension ControlServer {
     case .failure(let error): return .failure(error)
     case .success(let place):
       for note in place.notes { Log.warning("web", ["note": note]) }
-      let gate = WebGate(port: place.port, key: SessionKey(token: place.token))
+      let gate = WebGate(port: place.port, key: SessionKey(token: place.token), tellsOwners: place.tellsOwners)
       do {
         guard !isClosing else { throw ControlError.isStopping }
         web.door = try Door(listening: place.descriptor, gate: gate, server: self, limits: webOptions.limits)

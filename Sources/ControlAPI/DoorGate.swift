@@ -29,11 +29,15 @@ final class PeerGate: DoorGate {
     var uid = uid_t()
     var pid = pid_t()
     guard clinux_peer(chttpd_socket(connection), &uid, &pid) == 0, Self.accepts(peer: uid) else {
-      return ControlError(.forbidden, "this control plane belongs to another user")
+      return .isOfAnotherUser
     }
     return nil
   }
 
   /// This process's user, and root, who may do anything anyway.
   static func accepts(peer uid: uid_t) -> Bool { uid == geteuid() || uid == 0 }
+}
+
+extension ControlError {
+  static let isOfAnotherUser = ControlError(.forbidden, "this control plane belongs to another user")
 }

@@ -1,20 +1,25 @@
+import CHTTPD
+import CLinux
 import ControlModel
 import Core
 import Glibc
 
 /// The gate of 127.0.0.1, where anybody on this machine can knock, and any website through the browser of whoever visits it.
 ///
-/// Asked in this order: is the address ours (a name that was made to point here is not), does the page that asks lie here, does it bring the token
-/// or a session, and is its body JSON, which no form of another page can send.
+/// Asked in this order: is it a process of this user, is the address ours (a name that was made to point here is not), does the page that asks lie
+/// here, does it bring the token or a session, and is its body JSON, which no form of another page can send.
 final class WebGate: DoorGate {
   let port: Int
   private let key: SessionKey
   private let clock: any TimeSource
   private let hosts: Set<String>
+  private let tellsOwners: Bool
 
-  init(port: Int, key: SessionKey, clock: any TimeSource = SystemClock()) {
+  /// - Parameter tellsOwners: whether the kernel says whose a connection is; without that, token or session alone decide.
+  init(port: Int, key: SessionKey, tellsOwners: Bool, clock: any TimeSource = SystemClock()) {
     self.port = port
     self.key = key
+    self.tellsOwners = tellsOwners
     self.clock = clock
     let names = ["127.0.0.1", "localhost"]
     // A browser leaves the port of http out.
@@ -40,6 +45,7 @@ final class WebGate: DoorGate {
   ]
 
   func refusal(of head: RequestHead, needing access: Access, on connection: OpaquePointer?) -> ControlError? {
+    guard isOfThisUser(connection) else { return .isOfAnotherUser }
     guard head.values("Host").count == 1, head.values("Host").allSatisfy({ hosts.contains($0.lowercased()) }) else {
       return ControlError(.forbidden, "the header Host does not name this door: its address is \(address)")
     }
@@ -57,6 +63,13 @@ final class WebGate: DoorGate {
       return ControlError(.invalid, "a body has to be JSON and say so: Content-Type: application/json")
     }
     return nil
+  }
+
+  /// Browsers send a cookie to every port of a host: who was sent a session, because this user visited a server of theirs, cannot use it.
+  private func isOfThisUser(_ connection: OpaquePointer?) -> Bool {
+    guard tellsOwners else { return true }
+    var uid = uid_t()
+    return clinux_loopback_owner(chttpd_socket(connection), &uid) == 0 && PeerGate.accepts(peer: uid)
   }
 
   private func isOurs(_ origin: String) -> Bool {

@@ -9,6 +9,8 @@ struct WebPlace: Sendable {
   var descriptor: Int32
   var port: Int
   var token: Redacted<String>
+  /// Whether the kernel says whose a connection is.
+  var tellsOwners: Bool
   /// What is otherwise than asked for: sentences for the log.
   var notes: [String] = []
 
@@ -35,6 +37,10 @@ struct WebPlace: Sendable {
       if let last {
         notes.append("port \(last), the last one, is taken; it is \(port) now, and browsers have to sign in again (`fsmvp ui`)")
       }
+    }
+    tellsOwners = clinux_tells_owners(descriptor) != 0
+    if !tellsOwners {
+      notes.append("this kernel does not tell whose a connection is (no inet_diag): token and session alone keep other users out")
     }
     guard port != last else { return }
     if let error = file.write("\(port)") {

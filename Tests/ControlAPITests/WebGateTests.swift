@@ -8,7 +8,7 @@ import Testing
 struct WebGateTests {
   private static let token = String(repeating: "5e", count: 32)
   private static let key = SessionKey(token: Redacted(token))
-  private let gate = WebGate(port: 4711, key: key)
+  private let gate = WebGate(port: 4711, key: key, tellsOwners: false)
 
   private func head(_ method: String = "GET", host: String? = "127.0.0.1:4711", _ more: (String, String)...) -> RequestHead {
     let first = host.map { [("Host", $0)] } ?? []
@@ -133,7 +133,7 @@ struct WebGateTests {
 
   @Test("at port 80 the address needs no port, as a browser leaves it out")
   func port80() {
-    let gate = WebGate(port: 80, key: Self.key)
+    let gate = WebGate(port: 80, key: Self.key, tellsOwners: false)
     #expect(gate.refusal(of: head(host: "localhost", ("Origin", "http://localhost")), needing: .anyone, on: nil) == nil)
   }
 }

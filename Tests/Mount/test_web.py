@@ -3,11 +3,14 @@
 import hashlib
 import hmac
 import http.client
+import json
 import os
 import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 
@@ -77,6 +80,49 @@ def test_a_link_opens_the_page_once_and_the_session_goes_on(run, door):
     again = guarded(door.get(target))
     assert again.status == 401 and "Set-Cookie" not in again.headers
     assert door.ask("GET", "/api/v1/status", headers=session).status == 200
+
+
+#: Sends what it is given to a port of 127.0.0.1; says what comes back, or ends at once.
+SENDER = """
+import socket, sys
+port, wants, data = int(sys.argv[1]), sys.argv[2] == "answer", sys.stdin.buffer.read()
+with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
+    stream.sendall(data)
+    while wants and (got := stream.recv(65536)):
+        sys.stdout.buffer.write(got)
+"""
+
+
+def sent_as(user, door, request, wants="answer"):
+    """The status of what a process of `user` is answered."""
+    done = subprocess.run(
+        ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", sys.executable, "-S", "-c", SENDER, str(door.port), wants],
+        input=request.encode(), capture_output=True, timeout=60, cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[1]) if wants == "answer" else None
+
+
+def test_another_user_cannot_use_the_session_that_the_browser_sent_to_his_server(sim, door):
+    """Cookies know no ports: whoever was sent one has a good one."""
+    cookie = door.session()["Cookie"]
+    status = f"GET /api/v1/status HTTP/1.1\r\nHost: {door.host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    assert sent_as(0, door, status) == 200
+    assert sent_as(65534, door, status) == 403
+    assert sent_as(65534, door, status.replace(f"Cookie: {cookie}", f"Authorization: Bearer {door.token}")) == 403
+    # Who does not wait for the answer: once he has closed it, his socket is told as root's before Linux 6.17.
+    file = sim.add(MiB, "clip.mp4")
+    body = json.dumps({"file": file, "recipient": "tag"})
+    stage = f"POST /api/v1/staged HTTP/1.1\r\nHost: {door.host}\r\nCookie: {cookie}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    control = door.run.process.pid
+    os.kill(control, signal.SIGSTOP)
+    try:
+        sent_as(65534, door, stage, wants="nothing")
+    finally:
+        os.kill(control, signal.SIGCONT)
+    assert door.ask("GET", "/api/v1/status", headers=door.bearer).status == 200
+    assert door.ask("GET", "/api/v1/staged", headers=door.bearer).json == []
+    assert sent_as(0, door, stage.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1)) == 201, "the same request, of who waits for its answer"
 
 
 def test_a_link_of_another_instance_opens_nothing(make, run, door):

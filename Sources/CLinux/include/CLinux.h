@@ -68,6 +68,10 @@ int clinux_listen(const char *path);
 int clinux_connect(const char *path);
 /* A TCP socket listening on 127.0.0.1, non-blocking and close-on-exec; -1 and errno. `bound`: its port, which for port 0 is any free one. */
 int clinux_listen_loopback(uint16_t port, uint16_t *bound);
+/* Whose the other end of such a connection is, by the kernel's tables (sock_diag(7), some 10 us); -1 and errno (ENOTCONN: nobody has it open). */
+int clinux_loopback_owner(int socket, uid_t *uid);
+/* Whether this kernel tells that at all, tried with a listening socket. */
+int clinux_tells_owners(int listening);
 /* The process's environment; for giving it on. */
 char **clinux_environment(void);
 /* From `lowest` on, everything open is closed by an exec; 0, or -1 and errno. */
