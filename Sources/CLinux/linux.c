@@ -107,18 +107,15 @@ static int address(const char *path, struct sockaddr_un *to)
 int clinux_listen(const char *path)
 {
 	struct sockaddr_un at;
-	mode_t mask;
-	int fd, bound;
+	int fd;
 
 	if (address(path, &at) != 0)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
-	mask = umask(0177);
-	bound = bind(fd, (struct sockaddr *)&at, sizeof(at));
-	umask(mask);
-	if (bound != 0 || listen(fd, 64) != 0)
+	/* unix(7): the name gets the socket's mode. A umask is the whole process's: what other threads make meanwhile would get it, too. */
+	if (fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 64) != 0)
 		return fail(fd);
 	return fd;
 }

@@ -5,6 +5,7 @@ import EventLoop
 import Glibc
 import MediaHub
 import Staging
+import Support
 import Testing
 
 @testable import ControlAPI
@@ -314,6 +315,35 @@ struct ControlServerTests {
       #expect(access(path, F_OK) == 0)
       unlink(path)
     }
+  }
+
+  @Test("a socket that is made meanwhile does not take a folder its rights")
+  func modes() async throws {
+    let folder = try TestFolder.make("modes")
+    defer { rmdir(folder) }
+    async let sockets = OwnThread.run {
+      Set(
+        (0..<5000).map { _ in
+          Glibc.close(clinux_listen(folder + "/socket"))
+          defer { unlink(folder + "/socket") }
+          return Self.rights(folder + "/socket")
+        })
+    }
+    async let folders = OwnThread.run {
+      Set(
+        (0..<5000).map { _ in
+          mkdir(folder + "/folder", 0o700)
+          defer { rmdir(folder + "/folder") }
+          return Self.rights(folder + "/folder")
+        })
+    }
+    #expect(await sockets == [0o600])
+    #expect(await folders == [0o700])
+  }
+
+  private static func rights(_ path: String) -> mode_t? {
+    var status = stat()
+    return lstat(path, &status) == 0 ? status.st_mode & 0o777 : nil
   }
 
   @Test("a path too long for a socket is told as that")
