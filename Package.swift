@@ -88,7 +88,7 @@ let package = Package(
     .target(name: "Support", dependencies: ["Core", "EventLoop"], path: "Tests/Support", swiftSettings: strict),
     tests("CoreTests", ["Core", "Support"]),
     tests("EventLoopTests", ["EventLoop", "Core"]),
-    tests("WireTests", ["Wire", "Core", "CWire", "CLinux"]),
+    tests("WireTests", ["Wire", "Core", "CWire", "CLinux", "Support"]),
     tests("VolumeTests", ["Volume", "Core"]),
     tests("ShimHostTests", ["Support", "ShimHost", "Wire", "Volume", "EventLoop", "Core", "CWire", "CLinux"]),
     tests("TransferTests", ["Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),

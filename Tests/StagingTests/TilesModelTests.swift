@@ -1,5 +1,6 @@
 import Core
 import Glibc
+import Support
 import Testing
 import Volume
 
@@ -122,7 +123,7 @@ private struct Model {
 
 /// Runs both, plays the world (stores that take their time or fail, a kernel that forgets late), and looks after what must never happen.
 private struct Walk {
-  var random: Random
+  var random: SplitMix
   var tiles: Tiles
   var model: Model
   var now = 0.0
@@ -144,7 +145,7 @@ private struct Walk {
   var firstGeneration: UInt64 = 1
 
   init(seed: UInt64) {
-    random = Random(seed: seed)
+    random = SplitMix(seed: seed)
     var rules = Tiles.Rules()
     rules.maxTiles = random.below(4)
     rules.closeGrace = [.zero, .seconds(5)][random.below(2)]

@@ -84,7 +84,7 @@ struct BothStoresTests {
     case .sequential: return all
     case .tailFirst: return [all[all.count - 1]] + all.dropLast()
     case .random:
-      var random = Seeded(state: 5)
+      var random = SplitMix(seed: 5)
       return all.shuffled(using: &random)
     }
   }

@@ -1,4 +1,5 @@
 import Core
+import Support
 import Testing
 import Transfer
 
@@ -349,7 +350,7 @@ struct WindowPlanTests {
 
   @Test("jumping about costs little more than what is read", arguments: 0..<20)
   func seeks(seed: Int) {
-    var random = Seeded(state: UInt64(seed))
+    var random = SplitMix(seed: UInt64(seed))
     var bench = bench()
     bench.fill()
     var read: Int64 = 0

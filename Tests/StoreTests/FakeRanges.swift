@@ -1,5 +1,6 @@
 import Core
 import EventLoop
+import Support
 import Transfer
 
 @testable import Store
@@ -18,7 +19,7 @@ struct LoopOrigin: Origin {
 final class FakeRanges {
   /// A prime's worth of noise, which files repeat from different places: no two blocks are the same.
   private static let noise: [UInt8] = {
-    var random = Seeded(state: 9)
+    var random = SplitMix(seed: 9)
     return (0..<65_521).map { _ in UInt8(truncatingIfNeeded: random.next()) }
   }()
   private static func place(_ file: Int, _ offset: Int64) -> Int { (Int(offset) + file * 7919) % noise.count }

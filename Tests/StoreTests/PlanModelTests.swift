@@ -1,20 +1,9 @@
 import Core
+import Support
 import Testing
 import Transfer
 
 @testable import Store
-
-/// SplitMix64; the seed is printed with every failure.
-struct Seeded: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-}
 
 @Suite("Fetch plan: random histories")
 struct PlanModelTests {
@@ -22,7 +11,7 @@ struct PlanModelTests {
   /// and the counts are right; at the end every waiter was answered once and every byte is there.
   @Test("whatever happens in whatever order, every waiter is answered once and every byte arrives", arguments: 0..<300)
   func model(seed: Int) {
-    var random = Seeded(state: UInt64(seed))
+    var random = SplitMix(seed: UInt64(seed))
     let size = Int64.random(in: 1...(seed % 3 == 0 ? 300_000 : 40 << 20), using: &random)
     let block: Int64 = [512, 4096, 65536, 262_144].randomElement(using: &random) ?? 4096
     var bench = PlanBench(size: size, blockSize: block) {

@@ -1,4 +1,5 @@
 import Core
+import Support
 import Testing
 
 @testable import Store
@@ -51,7 +52,7 @@ struct WindowPlacesTests {
 
   @Test("whatever comes in whatever order: no place twice, never more than there are, and claimed blocks keep theirs", arguments: 0..<100)
   func model(seed: Int) {
-    var random = Seeded(state: UInt64(seed))
+    var random = SplitMix(seed: UInt64(seed))
     let capacity = Int.random(in: 1...12, using: &random)
     var places = WindowPlaces(capacity: capacity, limit: capacity + 6)
     var readers: [[WindowPlaces.Key]] = []

@@ -1,4 +1,5 @@
 import Core
+import Support
 import Testing
 import Transfer
 
@@ -8,14 +9,14 @@ import Transfer
 struct WindowPlanModelTests {
   private struct History {
     var bench: PlanBench
-    var random: Seeded
+    var random: SplitMix
     let seed: Int
     let block: Int64
     var answered: [Int: Int] = [:]
     var ranges: [Int: ByteRange] = [:]
 
     init(seed: Int) {
-      var random = Seeded(state: UInt64(seed))
+      var random = SplitMix(seed: UInt64(seed))
       let block: Int64 = [4096, 262_144].randomElement(using: &random) ?? 4096
       let size = Int64.random(in: 1...(seed % 3 == 0 ? 10 : 200) * block, using: &random)
       let ranges = Int.random(in: 1...16, using: &random)

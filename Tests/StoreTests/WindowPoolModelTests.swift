@@ -98,7 +98,7 @@ struct WindowPoolModelTests {
     "whatever readers, transfers, closings and evictions do: answers are right and come once, no block is claimed for nobody, all get theirs",
     arguments: 0..<40)
   @TransferLoop func model(seed: Int) async throws {
-    var random = Seeded(state: UInt64(seed))
+    var random = SplitMix(seed: UInt64(seed))
     let places = [1, 2, 3, 5, 8, 12, 40].randomElement(using: &random) ?? 1
     let rangesInAll = Int.random(in: 1...8, using: &random)
     let world = try WindowWorld(

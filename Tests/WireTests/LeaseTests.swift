@@ -1,6 +1,7 @@
 import CWire
 import Core
 import Glibc
+import Support
 import Testing
 
 @testable import Wire
@@ -163,22 +164,15 @@ extension Signal { var isSet: Bool { isAt(1) } }
 @Suite struct MapAllocatorTests {
   @Test("a map allocator hands out what a plain row of booleans would, first fit, and takes it back whole", arguments: 1...20)
   func model(seed: UInt64) {
-    var state = seed
-    func random(_ bound: Int) -> Int {
-      // SplitMix64, so that a seed that fails can be run again.
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var mixed = state
-      mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-      mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-      return Int((mixed ^ mixed >> 31) % UInt64(bound))
-    }
+    // So that a seed that fails can be run again.
+    var dice = SplitMix(seed: seed)
     let size = 200
     var allocator = MapAllocator(words: size)
     var used = [Bool](repeating: false, count: size)
     var runs: [(Int, Int)] = []
     for turn in 0..<2000 {
-      if random(2) == 0 || runs.isEmpty {
-        let count = 1 + random(random(4) == 0 ? 120 : 12)
+      if dice.below(2) == 0 || runs.isEmpty {
+        let count = 1 + dice.below(dice.below(4) == 0 ? 120 : 12)
         let expected = (0...size).first { start in start + count <= size && !used[start..<start + count].contains(true) }
         let start = allocator.allocate(count)
         #expect(start == expected, "seed \(seed), turn \(turn)")
@@ -186,7 +180,7 @@ extension Signal { var isSet: Bool { isAt(1) } }
         for word in start..<start + count { used[word] = true }
         runs.append((start, count))
       } else {
-        let (start, count) = runs.remove(at: random(runs.count))
+        let (start, count) = runs.remove(at: dice.below(runs.count))
         allocator.release(start, count)
         for word in start..<start + count { used[word] = false }
       }
