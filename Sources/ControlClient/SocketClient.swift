@@ -47,7 +47,10 @@ package struct SocketClient: Sendable {
     do {
       return try ControlJSON.decode(type, from: body)
     } catch {
-      throw ClientFailure(.failed, "the control plane's answer is not understood; is it of another version? (this is \(version))")
+      throw ClientFailure(
+        .failed,
+        "the control plane's answer is not understood: if it is of another version (this is \(version)), `fsmvp reload` makes it the one on disk"
+      )
     }
   }
 
