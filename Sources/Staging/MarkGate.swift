@@ -27,10 +27,23 @@ struct LeaseMap: WindowMap {
 }
 
 /// Why an item's bytes do not come, for people; written by the transfer loop, read by whoever lists items.
+///
+/// The store that readers are served by has the say: a file whose disk is full may well fail again beside the window that stands in for it.
 final class FailureNote: Sendable {
-  private let note = Mutex<String?>(nil)
+  enum Store { case file, window }
+
+  private let note = Mutex<(serving: Store, sentence: String?)>((.file, nil))
+
   var sentence: String? {
-    get { note.withLock { $0 } }
-    set { note.withLock { $0 = newValue } }
+    get { note.withLock { $0.sentence } }
+    set { note.withLock { $0.sentence = newValue } }
+  }
+
+  /// From now on readers are served by that one, of which nothing bad is known.
+  func turn(to store: Store) { note.withLock { $0 = (store, nil) } }
+
+  /// - Parameter sentence: nil: bytes come again.
+  func say(_ sentence: String?, of store: Store) {
+    note.withLock { if $0.serving == store { $0.sentence = sentence } }
   }
 }

@@ -18,6 +18,13 @@ final class TileStores {
       case .window(let lease): lease.id
       }
     }
+
+    var kind: FailureNote.Store {
+      switch self {
+      case .file: .file
+      case .window: .window
+      }
+    }
   }
   private struct Standing {
     let backing: Backing
@@ -122,7 +129,7 @@ final class TileStores {
       guard isPresent, let store, store.bytesPresent >= size else { return }
       EventLoop.dispatch.post { DispatchLoop.assumeIsolated { self?.onComplete?(generation) } }
     }
-    store.onFailure = { note.sentence = $0 }
+    store.onFailure = { note.say($0, of: .file) }
     store.onNoSpace = { [weak self] needed, done in
       EventLoop.dispatch.post {
         DispatchLoop.assumeIsolated {
@@ -158,7 +165,7 @@ final class TileStores {
         label: order.name, origin: order.origin, map: LeaseMap(lease: lease), uses: uses, after: generation,
         following: file?.validators.map(\.version) ?? versions)
       let note = order.note
-      store?.onFailure = { note.sentence = $0 }
+      store?.onFailure = { note.say($0, of: .window) }
       await Self.call(done, store)
     }
   }
@@ -172,7 +179,7 @@ final class TileStores {
     making -= 1
     switch made {
     case .success(let store):
-      order.note.sentence = nil
+      order.note.turn(to: backing.kind)
       standing[order.generation] = Standing(backing: backing, store: store, order: order)
       done(nil)
     case .failure(let failure):
@@ -212,7 +219,7 @@ final class TileStores {
 
   /// Whether a window is all it has.
   func isWindow(_ generation: StoreGeneration) -> Bool {
-    if case .window? = standing[generation]?.backing { true } else { false }
+    standing[generation]?.backing.kind == .window
   }
 
   /// Whether what is not here streams through memory.
@@ -227,7 +234,7 @@ final class TileStores {
   func fetch(_ generation: StoreGeneration, first ranges: [ByteRange]) {
     guard let own = standing[generation] else { return }
     let store = own.store
-    let isWindow = if case .window = own.backing { true } else { false }
+    let isWindow = own.backing.kind == .window
     EventLoop.transfer.post {
       TransferLoop.assumeIsolated {
         for (number, range) in ranges.enumerated() {
@@ -344,7 +351,7 @@ final class TileStores {
     standing[generation]?.overflow = .standing(lease, store)
     let order = standing[generation]?.order
     Log.warning("store.streams", ["id": order?.entry.id ?? "", "reason": "its disk is full, so it streams through memory"])
-    order?.note.sentence = nil
+    order?.note.turn(to: .window)
     EventLoop.transfer.post { TransferLoop.assumeIsolated { store.setFilling(true) } }
     for (range, reply) in waiting { read(generation, range, wasBad: false, reply: reply) }
   }
@@ -361,6 +368,7 @@ final class TileStores {
     switch overflow {
     case .making(let waiting): for (_, reply) in waiting { _ = reply(.failed(.io)) }
     case .standing(let lease, let store):
+      standing[generation]?.order.note.turn(to: .file)
       host?.revoke(lease) {}
       EventLoop.transfer.post { TransferLoop.assumeIsolated { store.close(error: .io) {} } }
     }

@@ -160,6 +160,40 @@ struct WindowedTests {
     }
   }
 
+  @Test("an item that streams well does not say that its disk is full, however often the file fails beside the window")
+  func overflowWithoutFailure() async throws {
+    try await World.run { world in
+      world.host.hasWindow = true
+      let item = try await world.stage("f1")
+      _ = try world.open(item, 1)
+      await settle()
+      let file = try #require(world.stores.made.first)
+      let reads = Reads()
+      try reads.read(world, item, ByteRange(0, 10))
+      await settle()
+      await file.look {
+        $0.onFailure?("the folder cannot be written")
+        $0.failReads(.noSpace)
+      }
+      await settle()
+      #expect(world.row(item)?.windowed == true && world.row(item)?.failure == nil)
+      // A read that was on its way made it try once more.
+      await file.look { $0.onFailure?("the folder cannot be written") }
+      #expect(world.row(item)?.failure == nil)
+      let window = try #require(world.stores.windows.first)
+      await window.look { $0.onFailure?("the service does not answer") }
+      #expect(world.row(item)?.failure?.contains("does not answer") == true)
+      world.close(1)
+      await world.alarms.pass(.seconds(6))
+      await settle()
+      #expect(world.row(item)?.windowed == false && world.row(item)?.failure == nil)
+      await window.look { $0.onFailure?("the service does not answer") }
+      #expect(world.row(item)?.failure == nil)
+      await file.look { $0.onFailure?("the folder cannot be written") }
+      #expect(world.row(item)?.failure?.contains("cannot be written") == true)
+    }
+  }
+
   @Test("a pinned item whose disk was full goes to the disk again once nobody reads it")
   func pinnedOverflow() async throws {
     try await World.run { world in
