@@ -10,7 +10,7 @@ import {showStream} from "./lost.js";
 import {showOutputs} from "./outputs.js";
 import {notify} from "./say.js";
 import {startStage} from "./stage.js";
-import {focusItem, isStaged, itemOf, moveSparks, putItem, removeItem, setItems, startTiles, welcome} from "./tiles.js";
+import {focusItem, isStaged, itemOf, moveSparks, putItem, removeItem, setItems, startTiles, welcome, withNextFrame} from "./tiles.js";
 import {sentence} from "./words.js";
 
 startTiles(showSpeed);
@@ -51,6 +51,8 @@ function takeNotice({level, message, id}) {
 }
 
 setInterval(() => {
-  moveSparks();
-  moveHeat();
+  withNextFrame(() => {
+    moveSparks();
+    moveHeat();
+  });
 }, 1000);

@@ -19,6 +19,8 @@ const dirty = new Set();
 const moving = new Set();
 /** Ids still without elements, newest first. */
 let backlog = [];
+/** What others draw in the next frame. */
+let guests = [];
 let frame = 0;
 let fallback = 0;
 let onSpeed = () => {};
@@ -164,6 +166,12 @@ function wake() {
   fallback ||= setTimeout(draw, 300);
 }
 
+/** Calls `body` in the next frame that has another reason, or soon: with a thousand files a frame costs more than what is drawn in it. */
+export function withNextFrame(body) {
+  guests.push(body);
+  fallback ||= setTimeout(draw, 300);
+}
+
 function draw() {
   cancelAnimationFrame(frame);
   clearTimeout(fallback);
@@ -175,6 +183,8 @@ function draw() {
     note(entry.tile);
   }
   dirty.clear();
+  for (const body of guests) body();
+  guests = [];
   if (backlog.length) {
     build(aFrame);
     wake();
