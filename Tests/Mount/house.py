@@ -42,13 +42,18 @@ def wait_until(claim, limit=10.0, step=0.02, what="it"):
     raise AssertionError(f"{what} did not come true within {limit} s")
 
 
-def is_alive(pid):
-    """A zombie is not: nobody may be there to reap an orphan."""
+def state_of(pid):
+    """The kernel's letter: R, S, D, T, Z ...; X where there is no such process."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+            return stat.read().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return False
+        return "X"
+
+
+def is_alive(pid):
+    """A zombie is not: nobody may be there to reap an orphan."""
+    return state_of(pid) not in "ZX"
 
 
 def mounts():

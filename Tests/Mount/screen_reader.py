@@ -49,6 +49,11 @@ class Node:
     def is_showing(self):
         return self.box[2] > 0
 
+    @property
+    def has_focus(self):
+        """Bit 12 of what AT-SPI calls the states."""
+        return bool(self._call("Accessible", "GetState")[0][0] & 1 << 12)
+
     def children(self):
         return [Node(self.reader, name, path) for name, path in self._call("Accessible", "GetChildren")[0]]
 
@@ -100,15 +105,26 @@ class ScreenReader:
         return [(node.role, node.name) for node in self.nodes()]
 
     def find(self, role, name, limit=5):
-        """The first of this role whose name begins so."""
+        """The first of this role whose name begins so, within `limit` seconds."""
+        return wait_until(lambda: self.look(role, name), limit, 0.1, f"a {role} named {name}")
 
-        def look():
+    def look(self, role, name):
+        """The same, right now; None where there is none."""
+        try:
+            return next((node for node in self.nodes() if node.role == role and node.name.startswith(name) and node.is_showing), None)
+        except Gone:
+            return None
+
+    def wait_for_focus(self, role, name):
+        """What keys go to may only be there once an answer has come."""
+
+        def has_it():
             try:
-                return next((node for node in self.nodes() if node.role == role and node.name.startswith(name) and node.is_showing), None)
+                return any(node.role == role and node.name.startswith(name) and node.has_focus for node in self.nodes())
             except Gone:
-                return None
+                return False
 
-        return wait_until(look, limit, 0.1, f"a {role} named {name}")
+        wait_until(has_it, 10, 0.05, f"the focus on a {role} named {name}")
 
     def says(self, text):
         """Whether some label has this in it right now."""

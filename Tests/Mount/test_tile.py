@@ -236,16 +236,30 @@ def test_a_file_is_staged_from_the_window(sim, run, desktop, reader, tile):
     reader.find("list item", "Beta two.mp4")
     reader.find("label", "2 jobs")
     # Enter: to the list; the second; Enter: to the recipient; Enter: stage.
-    desktop.keys("Return", "Down", "Return")
+    desktop.keys("Return")
+    reader.wait_for_focus("list item", "Beta two.mp4, video")
+    desktop.keys("Down")
+    reader.wait_for_focus("list item", "Beta one.mp4, video")
+    desktop.keys("Return")
+    reader.wait_for_focus("text box", "Recipient")
     desktop.type("Jane at the agency")
     desktop.keys("Return")
     reader.find("list item", "Beta one.mp4, for Jane at the agency", limit=10)
     # Again, and the recipient from those of before.
     desktop.keys("ctrl+f")
     reader.find("button", "Recipients of before")
-    desktop.keys("Return", "Up", "Return", "ctrl+a", "BackSpace", "Tab", "Return")
-    reader.find("menu item", "Jane at the agency")
-    desktop.keys("Return", "Return")
+    reader.wait_for_focus("search box", "Search jobs")
+    desktop.keys("Return", "Up")
+    reader.wait_for_focus("list item", "Beta two.mp4, video")
+    desktop.keys("Return")
+    reader.wait_for_focus("text box", "Recipient")
+    desktop.keys("ctrl+a", "BackSpace", "Tab")
+    reader.wait_for_focus("button", "Recipients of before")
+    desktop.keys("Return")
+    reader.wait_for_focus("menu item", "Jane at the agency")
+    desktop.keys("Return")
+    reader.wait_for_focus("text box", "Recipient")
+    desktop.keys("Return")
     reader.find("list item", "Beta two.mp4, for Jane at the agency", limit=10)
     staged = [(item["name"], item["recipient"]) for item in run.cli("staged", "--json").json]
     assert staged == [("Beta one.mp4", "Jane at the agency"), ("Beta two.mp4", "Jane at the agency")]
@@ -265,10 +279,12 @@ def test_the_list_of_jobs_goes_on_as_it_is_scrolled(sim, run, desktop, reader, t
     reader.find("list item", "Scroll 119.mp4")
     desktop.keys("Return", "End")
     wait_until(lambda: sim.stats()["requests"] != asked, 5, what="the next page is asked for")
-    desktop.keys("End")
-    time.sleep(0.5)
-    desktop.keys("End")
-    reader.find("list item", "Scroll 000.mp4")
+
+    def is_at_the_end():
+        desktop.keys("End")
+        return reader.look("list item", "Scroll 000.mp4")
+
+    wait_until(is_at_the_end, 20, 0.3, what="the last job is in sight")
 
 
 def test_closing_and_removing_ask_while_somebody_reads(sim, run, desktop, reader, tile):
