@@ -204,6 +204,25 @@ def test_a_request_that_kills_every_shim_is_answered_eio(stand):
     stand.settled()
 
 
+def test_a_request_that_three_shims_died_with_before_they_began_it_is_answered(stand):
+    """Three quick kills made an innocent reader's request the poison: EIO."""
+    others = [stand.run.process.pid, stand.region.standby]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    stand.armed.arm("worker.read")
+    reader = subprocess.Popen(["dd", f"if={stand.path}", "of=/dev/null", "bs=4096", "count=1", "iflag=direct"], stderr=subprocess.DEVNULL)
+    wait_until(lambda: stand.armed.fired == 1, step=0.001, what="a shim died with a request in hand")
+    stand.armed.arm("takeover.ready")
+    for pid in reversed(others):
+        os.kill(pid, signal.SIGCONT)
+    for deaths in (2, 3, 4):
+        wait_until(lambda: stand.armed.fired == deaths, step=0.0005, what=f"death {deaths}")
+        if deaths < 4:
+            stand.armed.arm("takeover.ready")
+    assert reader.wait(10) == 0
+    stand.ready()
+
+
 def test_a_read_in_hand_whose_handle_was_released_does_not_keep_its_slot(stand):
     """LOCAL at the death, and no lease to read by at the takeover: it stayed LOCAL for ever."""
     file = stand.sim.add(MiB, "gated.bin")

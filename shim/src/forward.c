@@ -34,10 +34,11 @@ static void refuse(struct shim *shim, fuse_req_t request, const struct ask *ask,
 	answered_inline(shim, ask->op);
 }
 
-/* At how many deaths the request in the worker's receive buffer was in hand there. */
+/* At how many deaths the request in the worker's receive buffer was in hand there; a replay has counted one that has not come. */
 static uint32_t deaths_so_far(const struct fsmvp_header *header, uint64_t unique)
 {
-	return header->receive_unique[current.number] == unique ? header->receive_deaths[current.number] : 0;
+	return header->receive_unique[current.number] == unique ? header->receive_deaths[current.number] - 1
+								: 0;
 }
 
 /* The canceller may look at two of these while they are written: its step fails then, as the word has moved

@@ -91,9 +91,10 @@ static void clear_receive(struct shim *shim)
 		}
 		if (header->receive_unique[i] != unique) {
 			header->receive_unique[i] = unique;
-			header->receive_deaths[i] = 0;
+			header->receive_deaths[i] = 1;
 		}
-		if (++header->receive_deaths[i] < FSMVP_DEATHS_MAX)
+		/* Those after the first are counted by the worker, as it begins. */
+		if (header->receive_deaths[i] < FSMVP_DEATHS_MAX)
 			continue;
 		log_write(LOG_ERROR, "a request (opcode %u) was in hand at %u deaths: it is answered EIO",
 			  in->opcode, header->receive_deaths[i]);

@@ -75,12 +75,20 @@ static void serve(struct shim *shim, struct fuse_in_header *in, size_t length)
 	}
 }
 
-/* What a dead shim's worker had in hand. Of requests answered already the kernel knows nothing any more. */
+/* What a dead shim's worker had in hand. Of requests answered already the kernel knows nothing any more.
+ *
+ * The death that may come of it is counted beforehand, and workers take turns: a shim that is killed before it
+ * began, or by the request of another worker, says nothing against this one. */
 static void replay(struct shim *shim, struct fuse_in_header *in)
 {
+	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&turn);
+	shim->region.header->receive_deaths[current.number]++;
 	current.taken_at = fsmvp_now();
 	current.length = in->len;
 	serve(shim, in, in->len);
+	pthread_mutex_unlock(&turn);
 }
 
 static void *worker_thread(void *argument)

@@ -259,7 +259,7 @@ struct fsmvp_header {
 	uint64_t answered; /* 1 once the active shim has answered a request; a successor begins with 0 */
 	uint64_t
 	    receive_unique[FSMVP_WORKERS_MAX]; /* the request that was in hand there when a shim died ... */
-	uint32_t receive_deaths[FSMVP_WORKERS_MAX]; /* ... and at how many deaths it was */
+	uint32_t receive_deaths[FSMVP_WORKERS_MAX]; /* ... at how many of them begun */
 	uint32_t
 	    window_generation; /* written by control: the highest generation that a word of a window has had */
 	uint8_t pad2[1340];
