@@ -90,7 +90,7 @@
  *   3. Every other slot is adopted in place: its raw request goes through libfuse only to get a fuse_req_t back; control's work on it never stopped.
  *      LOCAL runs again, DONE is answered again, CANCELLED and CANCEL_DONE are answered EINTR again.
  *   4. Both doorbells are rung, the threads released; each worker first replays what its receive buffer holds. INTERRUPT and FORGET are dropped.
- *   A request that the shim was at work on (in a receive buffer, LOCAL, DONE, or being adopted) at FSMVP_DEATHS_MAX deaths is answered EIO: it may be
+ *   A request that the shim was at work on (begun from a receive buffer, LOCAL, DONE, or being adopted) at FSMVP_DEATHS_MAX deaths is answered EIO: it may be
  *   what kills. One that merely waits for control is not counted, however many shims die meanwhile.
  *
  * ADOPTION, by a new control plane, once the old one is dead: TAKEN -> SUBMITTED, CANCELLED -> CANCEL_DONE, itself published, both doorbells rung, the
@@ -259,7 +259,7 @@ struct fsmvp_header {
 	uint64_t answered; /* 1 once the active shim has answered a request; a successor begins with 0 */
 	uint64_t
 	    receive_unique[FSMVP_WORKERS_MAX]; /* the request that was in hand there when a shim died ... */
-	uint32_t receive_deaths[FSMVP_WORKERS_MAX]; /* ... at how many of them begun */
+	uint32_t receive_deaths[FSMVP_WORKERS_MAX]; /* ... and at how many deaths its work had begun */
 	uint32_t
 	    window_generation; /* written by control: the highest generation that a word of a window has had */
 	uint8_t pad2[1340];
