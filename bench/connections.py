@@ -2,7 +2,7 @@
 
 import math
 
-from house import GiB, MiB
+from instance import GiB, MiB
 from results import Row, amount, at_least, at_most, ratios, shown
 from rivals import curl, rclone
 from stage import instance, read_by, settle, signed_link, simulator
@@ -55,7 +55,10 @@ def connections(bench):
             return read
 
         modes, rows = bench.modes()
-        contestants = {mode: by_us(mode) for mode in modes} | {"one curl": by_curl, "rclone mount, full cache": by_rclone}
+        contestants = {mode: by_us(mode) for mode in modes} | {
+            "one curl": by_curl,
+            "rclone mount, full cache": by_rclone,
+        }
         for number in range(bench.rounds(3)):
             for name, read in bench.turns(contestants.items(), number):
                 settle()
@@ -66,14 +69,36 @@ def connections(bench):
                     rate = rate_within(samples, *WINDOW)
                     reached.setdefault(name, []).append(first_above(samples, 6 * RATE / MiB))
                 rates.setdefault(name, []).append(rate)
-            print(f"  round {number + 1}: " + ", ".join(f"{name} {shown(values[-1])} MiB/s" for name, values in rates.items())
-                  + "; 6 connections' worth after " + ", ".join(f"{amount(values[-1], 's')} ({name})" for name, values in reached.items()), flush=True)
+            print(
+                f"  round {number + 1}: "
+                + ", ".join(f"{name} {shown(values[-1])} MiB/s" for name, values in rates.items())
+                + "; 6 connections' worth after "
+                + ", ".join(f"{amount(values[-1], 's')} ({name})" for name, values in reached.items()),
+                flush=True,
+            )
     for mode in modes:
         what = f"8 MiB/s a connection after 80 ms, {mode}"
         for rival in ("one curl", "rclone mount, full cache"):
-            rows.append(Row(
-                f"{what}: rate from 3 s to 6 s", "MiB/s", rates[mode], rival, rates[rival], ratios(rates[mode], rates[rival]),
-                target=at_least(6) if rival == "one curl" else None))
+            rows.append(
+                Row(
+                    f"{what}: rate from 3 s to 6 s",
+                    "MiB/s",
+                    rates[mode],
+                    rival,
+                    rates[rival],
+                    ratios(rates[mode], rates[rival]),
+                    target=at_least(6) if rival == "one curl" else None,
+                )
+            )
         other = reached["rclone mount, full cache"]
-        rows.append(Row(f"{what}: first 6 times one connection", "s", reached[mode], "rclone mount, full cache", other, target=at_most(3)))
+        rows.append(
+            Row(
+                f"{what}: first 6 times one connection",
+                "s",
+                reached[mode],
+                "rclone mount, full cache",
+                other,
+                target=at_most(3),
+            )
+        )
     return rows

@@ -1,11 +1,11 @@
-"""How long a reader waits for the first 128 KiB of a file nobody has read."""
+"""How long a reader waits for the first 128 KiB of a file that was never read."""
 
 import contextlib
 import mmap
 import os
 import time
 
-from house import MiB, wait_until
+from instance import MiB, wait_until
 from results import Row, at_most, percentile, shown
 from rivals import curl_first_bytes, rclone
 from stage import instance, signed_link, simulator
@@ -39,7 +39,9 @@ def first_byte(bench):
 
         rows += with_link(bench, sim, file, count, modes, origin)
         for mode in modes:
-            rows += compare(f"first 128 KiB, {mode}, O_DIRECT, no link yet", *without_link(sim, file, count, mode, origin))
+            rows += compare(
+                f"first 128 KiB, {mode}, O_DIRECT, no link yet", *without_link(sim, file, count, mode, origin)
+            )
     return rows
 
 
@@ -52,7 +54,9 @@ def with_link(bench, sim, file, count, modes, origin):
             def read(number):
                 minted = sim.stats()["links_minted"]
                 path = run.stage(file, f"{kind} {number}")
-                assert sim.stats()["links_minted"] == minted + 1, "`stage` mints no link any more: this figure has another meaning"
+                assert sim.stats()["links_minted"] == minted + 1, (
+                    "`stage` mints no link any more: this figure has another meaning"
+                )
                 taken = first_read(path, KINDS[kind])
                 run.cli("unstage", path)
                 return taken
@@ -70,13 +74,27 @@ def with_link(bench, sim, file, count, modes, origin):
             for name, read in bench.turns(contestants.items(), number):
                 undisturbed(sim)
                 took[name].append(read(number))
-            print(f"  round {number + 1}: " + ", ".join(f"{name} {shown(values[-1])} ms" for name, values in took.items()), flush=True)
+            print(
+                f"  round {number + 1}: "
+                + ", ".join(f"{name} {shown(values[-1])} ms" for name, values in took.items()),
+                flush=True,
+            )
     rows = []
     for name in took:
         if name not in ("origin", "rclone"):
             rows += compare(f"first 128 KiB, {name}, link minted by `stage`", took[name], took["origin"])
     more = [one - other for one, other in zip(took["rclone"], took["origin"])]
-    rows.append(Row("first 128 KiB, rclone mount, full cache, O_DIRECT", "ms", took["rclone"], "the origin's first byte", took["origin"], more, "ms more"))
+    rows.append(
+        Row(
+            "first 128 KiB, rclone mount, full cache, O_DIRECT",
+            "ms",
+            took["rclone"],
+            "the origin's first byte",
+            took["origin"],
+            more,
+            "ms more",
+        )
+    )
     return rows
 
 
@@ -96,12 +114,15 @@ def without_link(sim, file, count, mode, origin):
             run.cli("unstage", path)
             undisturbed(sim)
             theirs.append(origin(number))
-            print(f"  round {number + 1}, {mode}, no link yet: {shown(ours[-1])} ms, origin {shown(theirs[-1])} ms", flush=True)
+            print(
+                f"  round {number + 1}, {mode}, no link yet: {shown(ours[-1])} ms, origin {shown(theirs[-1])} ms",
+                flush=True,
+            )
     return ours, theirs
 
 
 def undisturbed(sim):
-    """Nobody fetches ahead for the reader before."""
+    """Waits until no fetch for an earlier reader is under way."""
     wait_until(lambda: sim.stats()["active"] == 0, 20, what="the origin is at rest")
 
 
@@ -109,6 +130,24 @@ def compare(what, ours, origin):
     """Median and 90th percentile; the promise is of the median."""
     p90 = percentile(ours, 0.9), percentile(origin, 0.9)
     return [
-        Row(what, "ms", ours, "the origin's first byte (curl)", origin, [one - other for one, other in zip(ours, origin)], "ms more", at_most(5)),
-        Row(f"{what}: 90th percentile", "ms", [p90[0]], "the same", [p90[1]], [p90[0] - p90[1]], "ms more", drawn_from=len(ours)),
+        Row(
+            what,
+            "ms",
+            ours,
+            "the origin's first byte (curl)",
+            origin,
+            [one - other for one, other in zip(ours, origin)],
+            "ms more",
+            at_most(5),
+        ),
+        Row(
+            f"{what}: 90th percentile",
+            "ms",
+            [p90[0]],
+            "the same",
+            [p90[1]],
+            [p90[0] - p90[1]],
+            "ms more",
+            drawn_from=len(ours),
+        ),
     ]

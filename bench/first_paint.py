@@ -4,8 +4,8 @@ import os
 import time
 
 from browser import Chromium, Receiver
-from house import MiB, file_id, wait_until
-from page import API, Page
+from instance import MiB, file_id, wait_until
+from web_page import API, Page
 from results import Row, at_most
 from stage import instance, simulator
 
@@ -29,7 +29,13 @@ def first_paint(bench):
     serving = Row("the control plane meanwhile, more than without the page", "% of a core", target=at_most(5))
     with simulator() as sim:
         for start in range(0, JOBS, 500):
-            sim.post("file", [{"id": file_id(0x10000 + n), "size": 512 * MiB, "name": f"Episode {n:05}.mp4"} for n in range(start, start + 500)])
+            sim.post(
+                "file",
+                [
+                    {"id": file_id(0x10000 + n), "size": 512 * MiB, "name": f"Episode {n:05}.mp4"}
+                    for n in range(start, start + 500)
+                ],
+            )
         with instance(sim) as run:
             api = API(run)
             paths = [api.stage(file_id(0x10000 + n), f"recipient {n % 7}")["path"] for n in range(STAGED)]
@@ -38,7 +44,9 @@ def first_paint(bench):
                 page = Page(chromium, run).look(1400, 900).sign_in()
                 for _ in range(bench.rounds(15, quick=3)):
                     page.load()
-                    wait_until(lambda: page.tab.evaluate("document.querySelectorAll('#tiles > li').length") == STAGED, 30)
+                    wait_until(
+                        lambda: page.tab.evaluate("document.querySelectorAll('#tiles > li').length") == STAGED, 30
+                    )
                     paint.ours.append(page.tab.evaluate(PAINT))
                     live.ours.append(page.tab.evaluate(SNAPSHOT))
                 # Fetching is what both halves of the comparison have to have in common.
@@ -71,7 +79,9 @@ def upload(bench, page, pid, path, busy, serving):
 
 
 def task_seconds(page):
-    return {metric["name"]: metric["value"] for metric in page.tab.call("Performance.getMetrics")["metrics"]}["TaskDuration"]
+    return {metric["name"]: metric["value"] for metric in page.tab.call("Performance.getMetrics")["metrics"]}[
+        "TaskDuration"
+    ]
 
 
 def share(counter, seconds):

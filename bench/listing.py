@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A folder of links for rclone, in a process of its own.
 
-rclone's http remote wants a folder that lists its files, and drops the query of an address, which is where a signed link has its
-signature. So this serves a page of names, and sends whoever asks for one on to the signed link of the simulator: the bytes come from there.
+rclone's http remote wants a folder that lists its files, and drops the query of an address, which is where a signed
+link has its signature. So this serves a page of names, and redirects a request for one to the signed link of the
+simulator: the bytes come from there.
 
 Reads {"name": "link", ...} from standard input, prints its port, serves until SIGTERM.
 """
@@ -44,7 +45,7 @@ class Folder(http.server.BaseHTTPRequestHandler):
         pass
 
 
-# Ctrl-C goes to everybody on the terminal; this one ends with whoever started it.
+# Ctrl-C goes to every process on the terminal; this one ends with its parent instead.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Folder)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from house import GiB, MiB, die_with_parent
+from instance import GiB, MiB, die_with_parent
 from results import Row, at_most, shown
 from rivals import rclone
 from stage import dd, instance, settle, signed_link, simulator
@@ -84,17 +84,30 @@ def streams(bench):
 
         modes, rows = bench.modes()
         contestants = {mode: by_us(mode) for mode in modes} | {
-            "rclone mount, no cache": by_rclone("off"), "rclone mount, full cache": by_rclone("full")}
+            "rclone mount, no cache": by_rclone("off"),
+            "rclone mount, full cache": by_rclone("full"),
+        }
         for number in range(bench.rounds(3)):
             for name, read in bench.turns(contestants.items(), number):
                 settle()
                 peaks.setdefault(name, []).append(read(f"{name} {number}") / MiB)
-            print(f"  round {number + 1}: " + ", ".join(f"{name} {shown(values[-1])} MiB" for name, values in peaks.items()), flush=True)
+            print(
+                f"  round {number + 1}: "
+                + ", ".join(f"{name} {shown(values[-1])} MiB" for name, values in peaks.items()),
+                flush=True,
+            )
     for mode in modes:
         for rival in ("rclone mount, no cache", "rclone mount, full cache"):
-            rows.append(Row(
-                f"peak memory of {count} streams, {mode}", "MiB", peaks[mode], f"{rival} (RSS)", peaks[rival],
-                target=at_most((BUDGET + 64 * MiB) / MiB) if mode == "range-lru" else None))
+            rows.append(
+                Row(
+                    f"peak memory of {count} streams, {mode}",
+                    "MiB",
+                    peaks[mode],
+                    f"{rival} (RSS)",
+                    peaks[rival],
+                    target=at_most((BUDGET + 64 * MiB) / MiB) if mode == "range-lru" else None,
+                )
+            )
     return rows
 
 
@@ -113,4 +126,7 @@ def idle(bench):
         control, shims = look(run)
     print(f"  {seconds} s later: control plane {shown(control)} MB, shims {shown(shims)} MB", flush=True)
     what = f"memory (PSS) {seconds} s after the last close"
-    return [Row(f"{what}, control plane", "MB", [control], target=at_most(30)), Row(f"{what}, both shims", "MB", [shims], target=at_most(8))]
+    return [
+        Row(f"{what}, control plane", "MB", [control], target=at_most(30)),
+        Row(f"{what}, both shims", "MB", [shims], target=at_most(8)),
+    ]

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Readers in processes of their own: they can be killed, and no lock of the measuring one is in their way. Each prints one line of JSON.
+"""Readers in processes of their own: they can be killed, and no lock of the measuring one is in their way. Each
+prints one line of JSON.
 
     reader.py timeline PATH SECONDS              reads on; [[seconds since the first read began, bytes so far], ...]
     reader.py trace PATH SIZE SEED RUNS KIND     seeks and reads, KIND direct or buffered; {"bytes", "seconds"}
@@ -33,7 +34,8 @@ def timeline(path, seconds):
 
 
 def runs_of(size, seed, count):
-    """Runs at random, apart from one another so that every byte counts once: (offset, length), whole pages, lengths log-uniform from 64 KiB to 4 MiB."""
+    """Runs at random, apart from one another so that every byte counts once: (offset, length), whole pages, lengths
+    log-uniform from 64 KiB to 4 MiB."""
     draw, taken = random.Random(seed), []
     while len(taken) < count:
         length = int(math.exp(draw.uniform(math.log(64 * KiB), math.log(4 * MiB)))) // PAGE * PAGE

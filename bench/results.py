@@ -1,4 +1,4 @@
-"""What a figure found, as rows of one table; what a target asks is judged here and nowhere else."""
+"""The results of a figure, as rows of one table; targets are judged here and nowhere else."""
 
 import dataclasses
 import math
@@ -43,7 +43,7 @@ class Row:
 
     @property
     def verdict(self):
-        """"met", "missed", or nothing where nothing was asked."""
+        """ "met", "missed", or nothing where nothing was asked."""
         values = self.compared or self.ours
         if self.target is None or not values:
             return "not taken" if self.note else ""
@@ -60,7 +60,9 @@ class Row:
             self.rival,
             amount(statistics.median(self.theirs), self.unit) if self.theirs else "",
             spread(self.compared, self.comparison) if self.compared else "",
-            f"at {'least' if self.target.is_floor else 'most'} {amount(self.target.limit, unit)}" if self.target else "",
+            f"at {'least' if self.target.is_floor else 'most'} {amount(self.target.limit, unit)}"
+            if self.target
+            else "",
             str(self.drawn_from or len(self.ours)),
             self.verdict,
         ]
@@ -94,7 +96,7 @@ def percentile(values, share):
 
 
 def ratios(ours, theirs):
-    """Of neighbours in time: the machine's drift is in both."""
+    """Ratios of neighbours in time: the machine's drift is in both."""
     return [one / other for one, other in zip(ours, theirs, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""What people would use instead: curl, and rclone's mount, each on the same simulator's links and on the same disk as our cache."""
+"""The alternatives: curl, and rclone's mount, each on the same simulator's links and on the same disk as our cache."""
 
 import contextlib
 import functools
@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 
-from house import die_with_parent, mounts, wait_until
+from instance import die_with_parent, mounts, wait_until
 
 LISTING = pathlib.Path(__file__).with_name("listing.py")
 
-# What its own documentation names for large sequential reads, as far as the installed version has it; beside the defaults, not instead of them.
+# The values that its own documentation names for large sequential reads, as far as the installed version has it; beside
+# the defaults, not instead of them.
 TUNED = {
     "--vfs-read-chunk-streams": "16",
     "--vfs-read-chunk-size": "16Mi",
@@ -28,7 +29,7 @@ TUNED = {
 
 
 def version(program):
-    """"curl 7.88.1", of the first line that the program prints about itself."""
+    """ "curl 7.88.1", of the first line that the program prints about itself."""
     line = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return " ".join(line.split()[:2])
 
@@ -46,7 +47,8 @@ def curl_first_bytes(url, length):
 
 @functools.cache
 def tuned_flags():
-    """Without `--vfs-read-chunk-streams` (rclone before 1.68) its chunks come one at a time, and small ones would only cost it requests."""
+    """Without `--vfs-read-chunk-streams` (rclone before 1.68) its chunks come one at a time, and small ones would
+    only cost it requests."""
     known = subprocess.run(["rclone", "mount", "--help"], capture_output=True, text=True, check=True).stdout
     known += subprocess.run(["rclone", "help", "flags"], capture_output=True, text=True, check=True).stdout
     flags = {flag: value for flag, value in TUNED.items() if re.search(rf"{flag}\s", known)}
@@ -68,14 +70,21 @@ class RcloneMount:
         self.processes = []
         try:
             listing = subprocess.Popen(
-                [sys.executable, LISTING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+                [sys.executable, LISTING],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                preexec_fn=die_with_parent,
+            )
             self.processes.append(listing)
             json.dump(links, listing.stdin)
             listing.stdin.close()
             remote = f":http,url='http://127.0.0.1:{int(listing.stdout.readline())}/':"
             command = ["rclone", "mount", remote, self.mount, "--read-only", "--vfs-cache-mode", cache_mode]
             command += ["--cache-dir", self.folder / "cache", *flags]
-            environment = {key: value for key, value in os.environ.items() if not key.startswith("RCLONE_")} | {"HOME": str(self.folder)}
+            environment = {key: value for key, value in os.environ.items() if not key.startswith("RCLONE_")} | {
+                "HOME": str(self.folder)
+            }
             with open(self.folder / "log", "w") as log:
                 process = subprocess.Popen(command, stderr=log, env=environment, preexec_fn=die_with_parent)
             self.processes.append(process)

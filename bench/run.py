@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The figures this project promises, measured on this machine. See bench/README.md.
 
-Rounds are interleaved and medians compared, for machines are shared and drift: a ratio in one run says more than a time.
+Rounds are interleaved and medians compared, for machines are shared and drift: a ratio in one run says more than a
+time.
 """
 
 import argparse
@@ -18,9 +19,9 @@ import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "Tests" / "Mount"))
+sys.path.insert(0, str(HERE.parent / "Tests" / "Mount" / "harness"))
 
-from house import mounts  # noqa: E402
+from instance import mounts  # noqa: E402
 from connections import connections  # noqa: E402
 from first_byte import first_byte  # noqa: E402
 from first_paint import first_paint  # noqa: E402
@@ -51,7 +52,7 @@ RESULTS = HERE / "RESULTS.md"
 
 
 class Bench:
-    """What a figure is told: how much to do, in which modes, and a folder for what it writes."""
+    """The settings of a figure: how much to do, in which modes, and a folder for what it writes."""
 
     def __init__(self, folder, options):
         self.folder = folder
@@ -78,18 +79,24 @@ class Bench:
 
 
 def machine(folder):
-    """What the figures were taken on."""
+    """A description of the machine that the figures were taken on."""
     with open("/proc/cpuinfo") as lines:
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        model = next(
+            (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+        )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
     kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout.strip()
-    commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
-    return "\n".join([
-        f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit or 'unknown'}",
-        f"- Linux {platform.release()}, {os.cpu_count()} cores ({model}), {memory:.0f} GiB of memory, cache on {kind}",
-        f"- {version('curl')}, {version('rclone')}; rclone tuned: `{' '.join(tuned_flags())}`",
-        f"- load average at the start {os.getloadavg()[0]:.1f}",
-    ])
+    commit = subprocess.run(
+        ["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return "\n".join(
+        [
+            f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit or 'unknown'}",
+            f"- Linux {platform.release()}, {os.cpu_count()} cores ({model}), {memory:.0f} GiB of memory, cache on {kind}",
+            f"- {version('curl')}, {version('rclone')}; rclone tuned: `{' '.join(tuned_flags())}`",
+            f"- load average at the start {os.getloadavg()[0]:.1f}",
+        ]
+    )
 
 
 def end_in_order(number, _):
@@ -144,7 +151,9 @@ def main():
                 unmount(point)
         shutil.rmtree(folder, ignore_errors=True)
     if options.write or not options.names and not (options.quick or options.mode or options.rounds):
-        RESULTS.write_text(f"# Results\n\nWritten by `make bench`; README.md beside it says how each figure is taken.\n\n{about}\n\n{table(rows)}")
+        RESULTS.write_text(
+            f"# Results\n\nWritten by `make bench`; README.md beside it says how each figure is taken.\n\n{about}\n\n{table(rows)}"
+        )
         print(f"written to {RESULTS.relative_to(HERE.parent)}")
     bad = [row.what for row in rows if "missed" in row.verdict or row.note.startswith("failed")]
     print("all targets met" if not bad else "not met: " + "; ".join(bad))

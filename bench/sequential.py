@@ -1,13 +1,13 @@
-"""Sequential reads at the speed of a fast origin: of bytes nobody has fetched, and of bytes that are here."""
+"""Sequential reads at the speed of a fast origin: of bytes that were never fetched, and of bytes that are here."""
 
-from house import GiB
+from instance import GiB
 from results import Row, at_least, ratios, shown
 from rivals import curl, rclone, tuned_flags
 from stage import dd, instance, settle, signed_link, simulator, timed
 
 
 def cold(bench):
-    """`dd` through the mounts, each time of a copy nobody has read, and `curl -o` to the same disk."""
+    """`dd` through the mounts, each time of a copy that was never read, and `curl -o` to the same disk."""
     size = GiB // (8 if bench.quick else 1)
     rates = {}
     with simulator() as sim:
@@ -44,13 +44,25 @@ def cold(bench):
             for name, read in bench.turns(contestants.items(), number):
                 settle()
                 rates.setdefault(name, []).append(size / read(f"{name} {number}") / 1e6)
-            print(f"  round {number + 1}: " + ", ".join(f"{name} {shown(values[-1])} MB/s" for name, values in rates.items()), flush=True)
+            print(
+                f"  round {number + 1}: "
+                + ", ".join(f"{name} {shown(values[-1])} MB/s" for name, values in rates.items()),
+                flush=True,
+            )
     floors = {"curl -o": 0.9, "rclone mount, full cache": 2, "rclone mount, full cache, tuned": None}
     for mode in modes:
         for rival, floor in floors.items():
-            rows.append(Row(
-                f"cold sequential read, {mode}", "MB/s", rates[mode], rival, rates[rival], ratios(rates[mode], rates[rival]),
-                target=floor and at_least(floor)))
+            rows.append(
+                Row(
+                    f"cold sequential read, {mode}",
+                    "MB/s",
+                    rates[mode],
+                    rival,
+                    rates[rival],
+                    ratios(rates[mode], rates[rival]),
+                    target=floor and at_least(floor),
+                )
+            )
     return rows
 
 
@@ -68,6 +80,10 @@ def warm(bench):
             for number in range(bench.rounds(5)):
                 for rates, what in bench.turns([(ours, path), (theirs, other)], number):
                     rates.append(size / dd(what, "iflag=direct") / 1e6)
-                print(f"  round {number + 1}: mount {shown(ours[-1])} MB/s, rclone {shown(theirs[-1])} MB/s", flush=True)
+                print(
+                    f"  round {number + 1}: mount {shown(ours[-1])} MB/s, rclone {shown(theirs[-1])} MB/s", flush=True
+                )
             print(run.cli("trace").out)
-    return [Row("read of present bytes, O_DIRECT", "MB/s", ours, "rclone mount, full cache", theirs, ratios(ours, theirs))]
+    return [
+        Row("read of present bytes, O_DIRECT", "MB/s", ours, "rclone mount, full cache", theirs, ratios(ours, theirs))
+    ]

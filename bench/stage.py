@@ -1,4 +1,5 @@
-"""The stage a figure plays on: the simulator, the programs under test in a fetch mode, and what both leave behind, which is nothing."""
+"""The stage a figure plays on: the simulator, the programs under test in a fetch mode, and what both leave behind,
+which is nothing."""
 
 import contextlib
 import functools
@@ -11,7 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from house import Instance, MiB, Sim, die_with_parent
+from instance import Instance, MiB, Sim, die_with_parent
 
 READER = pathlib.Path(__file__).with_name("reader.py")
 
@@ -62,7 +63,17 @@ def signed_link(sim, file, tag):
     token = json.load(urllib.request.urlopen(f"{sim.base}/oauth2/token/", data=body))["access_token"]
     query = urllib.parse.urlencode({"file_id": file, "autograph_tag": tag, "redirect": "true"})
     done = subprocess.run(
-        ["curl", "-s", "-o", "/dev/null", "-w", "%{redirect_url}", "-H", f"Authorization: Bearer {token}", f"{sim.base}/files/downloads/?{query}"],
+        [
+            "curl",
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{redirect_url}",
+            "-H",
+            f"Authorization: Bearer {token}",
+            f"{sim.base}/files/downloads/?{query}",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -71,12 +82,12 @@ def signed_link(sim, file, tag):
 
 
 def settle():
-    """What earlier rounds wrote is on the disk, so that the next one does not pay for it."""
+    """Writes the bytes of earlier rounds to the disk, so that the next one does not pay for them."""
     os.sync()
 
 
 def quiet_bytes(sim, file, silence=1.0, limit=10.0):
-    """What the simulator sent of a file, once it sends no more of it (or after `limit` seconds)."""
+    """The bytes that the simulator sent of a file, once it sends no more of it (or after `limit` seconds)."""
     end, last, since = time.monotonic() + limit, -1, 0.0
     while time.monotonic() < end:
         sent = sim.stats()["bytes_sent"].get(file, 0)
@@ -98,7 +109,9 @@ def timed(function):
 
 def dd(path, *flags):
     """Seconds of a sequential read."""
-    return timed(lambda: subprocess.run(["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none", *flags], check=True))[0]
+    return timed(
+        lambda: subprocess.run(["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none", *flags], check=True)
+    )[0]
 
 
 def reader(*words):
@@ -108,7 +121,7 @@ def reader(*words):
 
 
 def read_by(*words, limit=300):
-    """What such a reader found."""
+    """The result of such a reader."""
     process = reader(*words)
     try:
         out, _ = process.communicate(timeout=limit)

@@ -1,6 +1,7 @@
-"""A reader's jump to the tail of a file and back, as browsers and players make them: what it costs the stream beside it."""
+"""A reader's jump to the tail of a file and back, as browsers and players make them: what it costs the stream beside
+it."""
 
-from house import MiB
+from instance import MiB
 from results import Row, at_most, shown
 from rivals import rclone
 from stage import dd, instance, reader, settle, signed_link, simulator
@@ -50,11 +51,25 @@ def tail_probe(bench):
                     settle()
                     kept = beside if is_probed else alone
                     kept.setdefault(name, []).append(read(f"{name} {number} {is_probed}", is_probed))
-            print(f"  round {number + 1}: " + ", ".join(
-                f"{name} {shown(alone[name][-1])} s alone, {shown(beside[name][-1])} s probed" for name in alone), flush=True)
+            print(
+                f"  round {number + 1}: "
+                + ", ".join(
+                    f"{name} {shown(alone[name][-1])} s alone, {shown(beside[name][-1])} s probed" for name in alone
+                ),
+                flush=True,
+            )
     for name in contestants:
         slower = [(one / other - 1) * 100 for one, other in zip(beside[name], alone[name])]
-        rows.append(Row(
-            f"stream beside a probe of the tail, {name}", "s", beside[name], "the same without a probe", alone[name], slower, "% longer",
-            at_most(5) if name in modes else None))
+        rows.append(
+            Row(
+                f"stream beside a probe of the tail, {name}",
+                "s",
+                beside[name],
+                "the same without a probe",
+                alone[name],
+                slower,
+                "% longer",
+                at_most(5) if name in modes else None,
+            )
+        )
     return rows

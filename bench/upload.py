@@ -1,7 +1,7 @@
 """The main job: a browser uploads while the file downloads."""
 
 from browser import Chromium, Receiver
-from house import MiB
+from instance import MiB
 from readers import sha256
 from results import Row, at_most, ratios, shown
 from rivals import curl
@@ -34,7 +34,10 @@ def upload(bench):
                 sim.set(rate=0)
                 slower.append(max(down, up))
                 sums.append(down + up)
-                print(f"  round {number + 1}: download alone {shown(down)} s, upload alone {shown(up)} s, both at once {shown(walls[-1])} s", flush=True)
+                print(
+                    f"  round {number + 1}: download alone {shown(down)} s, upload alone {shown(up)} s, both at once {shown(walls[-1])} s",
+                    flush=True,
+                )
         finally:
             browser.close()
     what = f"upload by Chromium, {size // MiB} MiB, origin and receiver 40 MiB/s each"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What fsmvp_points.h says, for the builds that have it. Any thread; no lock; waits for nothing but its own end.
- */
+ * The points that fsmvp_points.h describes, for the builds that have them. Any thread; no lock; waits for its own end,
+ * or for the test. */
 #include "fsmvp_points.h"
 
 #ifdef FSMVP_KILL_POINTS
@@ -48,6 +48,16 @@ void fsmvp_kill_point(const char *name)
 	if (left != 1)
 		return;
 	fsmvp_store_relaxed(&armed->pid, (uint64_t)getpid());
+	if (fsmvp_load_acquire(&armed->holds)) {
+		fsmvp_add_release(&armed->fired, 1);
+		while (fsmvp_load_acquire(&armed->holds))
+			usleep(500);
+		return;
+	}
+	if (fsmvp_load_acquire(&armed->again) != 0) {
+		fsmvp_add_relaxed(&armed->again, UINT64_MAX);
+		fsmvp_store_release(&armed->countdown, 1);
+	}
 	fsmvp_add_release(&armed->fired, 1);
 	kill(getpid(), SIGKILL);
 	for (;;)

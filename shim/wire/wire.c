@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The few helpers both sides share. No thread, no lock, no state; only fsmvp_send and fsmvp_receive wait, with a deadline.
- */
+ * The few helpers both sides share. No thread, no lock, no state; only fsmvp_send and fsmvp_receive wait, with a
+ * deadline. */
 #include "fsmvp_wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -105,7 +107,8 @@ static const struct shape shapes[FSMVP_SECTION_COUNT] = {
     [FSMVP_SECTION_LEASES] = {FSMVP_LEASES, FSMVP_LEASE_SIZE},
     [FSMVP_SECTION_MAPS] = {FSMVP_MAP_BYTES / sizeof(uint64_t), sizeof(uint64_t)},
     [FSMVP_SECTION_HISTOGRAMS] = {FSMVP_OP_COUNT * FSMVP_SEGMENT_COUNT, sizeof(struct fsmvp_histogram)},
-    [FSMVP_SECTION_PLACES] = {FSMVP_PLACES, sizeof(uint64_t)},
+    [FSMVP_SECTION_FRAMES] = {FSMVP_FRAMES, sizeof(uint64_t)},
+    [FSMVP_SECTION_WAITING] = {FSMVP_WAITING, FSMVP_WAITING_SIZE},
 };
 
 uint64_t fsmvp_region_format(struct fsmvp_header *header)
@@ -159,44 +162,84 @@ uint64_t fsmvp_now(void)
 	return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
-static uint64_t read_process(int32_t pid, char *state)
+struct process {
+	char state;
+	long threads;
+	uint64_t identity;
+};
+
+/* 0, or a negative errno. */
+static int read_process(int32_t pid, struct process *process)
 {
 	char path[64], line[1024], *field;
 	unsigned long long start;
-	FILE *file;
-	size_t got;
+	ssize_t got;
+	int fd, error;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	got = fread(line, 1, sizeof(line) - 1, file);
-	fclose(file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	got = read(fd, line, sizeof(line) - 1);
+	error = got < 0 ? -errno : 0;
+	close(fd);
+	if (error)
+		return error;
 	line[got] = '\0';
-	/* The name, field 2, may hold anything; field 3, the state, comes after the last ')'. The start time is field 22. */
+	/* The name, field 2, may hold anything; field 3, the state, comes after the last ')'. Field 20 counts threads,
+	 * 22 is the start time. */
 	field = strrchr(line, ')');
 	if (!field ||
 	    sscanf(field + 1,
-		   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", state,
-		   &start) != 2)
-		return 0;
-	return fsmvp_pack((uint32_t)pid, (uint32_t)start);
+		   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
+		   &process->state, &process->threads, &start) != 3)
+		return -EPROTO;
+	process->identity = fsmvp_pack((uint32_t)pid, (uint32_t)start);
+	return 0;
+}
+
+static bool is_zombie(const struct process *process)
+{
+	return process->state == 'Z' || process->state == 'X';
 }
 
 uint64_t fsmvp_process_id(int32_t pid)
 {
-	char state;
-	uint64_t who = read_process(pid, &state);
+	struct process process;
+	int error = read_process(pid, &process);
 
 	/* A zombie runs no more, however long its parent takes to notice. */
-	return who == 0 || state == 'Z' || state == 'X' ? 0 : who;
+	errno = error ? -error : ESRCH;
+	return error || is_zombie(&process) ? 0 : process.identity;
 }
 
 uint64_t fsmvp_process_started(int32_t pid)
 {
-	char state;
+	struct process process;
+	int error = read_process(pid, &process);
 
-	return read_process(pid, &state);
+	errno = -error;
+	return error ? 0 : process.identity;
+}
+
+enum fsmvp_life fsmvp_process_life(uint64_t identity)
+{
+	int32_t pid = (int32_t)fsmvp_low(identity);
+	struct process process;
+	int error;
+
+	/* No process has such a number, and kill() takes it for many. */
+	if (pid <= 0)
+		return FSMVP_LIFE_ENDED;
+	/* Needs no descriptor, no memory and no /proc. */
+	if (kill(pid, 0) != 0 && errno == ESRCH)
+		return FSMVP_LIFE_ENDED;
+	error = read_process(pid, &process);
+	if (error)
+		return error == -ESRCH ? FSMVP_LIFE_ENDED : FSMVP_LIFE_UNKNOWN;
+	if (process.identity != identity || (is_zombie(&process) && process.threads <= 1))
+		return FSMVP_LIFE_ENDED;
+	return FSMVP_LIFE_RUNS;
 }
 
 #define FDS_MAX ((uint32_t)FSMVP_FDS_MAX)

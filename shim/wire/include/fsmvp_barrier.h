@@ -3,7 +3,7 @@
  * The only place that spells memory orders. Both sides of the region use these verbs, the Swift half by import.
  *
  *   load_acquire    what the other side wrote before its release store is visible after this load
- *   store_release   everything written before it is visible to who acquires the value
+ *   store_release   everything written before it is visible to a thread that acquires the value
  *   cas             acquire and release at once: a state word changes hands here and nowhere else
  *   exchange        acquire and release at once: of several threads exactly one gets what lay there
  *   fence_full      a store before it and a load after it do not change places: "I park" against "there is work"
@@ -69,6 +69,11 @@ static inline void fsmvp_add_release(uint64_t *word, uint64_t value)
 }
 
 static inline void fsmvp_or_release(uint64_t *word, uint64_t bits)
+{
+	__atomic_fetch_or(word, bits, __ATOMIC_RELEASE);
+}
+
+static inline void fsmvp_or_release32(uint32_t *word, uint32_t bits)
 {
 	__atomic_fetch_or(word, bits, __ATOMIC_RELEASE);
 }

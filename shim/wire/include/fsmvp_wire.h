@@ -1,42 +1,56 @@
 /* SPDX-License-Identifier: MIT
  *
- * THE CONTRACT between the two processes of FuseStream: the shim (C, answers the kernel) and the control plane (Swift, owns everything else).
+ * THE CONTRACT between the two processes of FuseStream: the shim (C, answers the kernel) and the control plane (Swift,
+ * owns everything else).
  *
  * PRINCIPLE
- *   Whoever dies at whatever instruction, the region says what was in hand. State words are the truth. Each transition of a state word belongs
- *   to one side and is made by compare-and-swap carrying the row's generation, or by a release store after everything it vouches for is written.
- *   Each side treats the other's indices, lengths, names and states as hostile: out of range is counted, logged once, dropped.
+ *   If a process dies at any instruction, the region says what it had in hand. State words are the truth. Each
+ *   transition of a state word belongs to one side and is made by compare-and-swap carrying the row's generation, or by
+ *   a release store after everything it vouches for is written. Each side treats the other's indices, lengths, names
+ *   and states as hostile: out of range is counted, logged once, dropped.
  *
  * REGION
- *   One memfd per mount, made by the shim that mounts, at its largest size, sparse, sealed against shrinking and growing. Little endian, as the
- *   machine. The header's directory says where each section is; nobody assumes an offset, so a later section moves nothing.
+ *   One memfd per mount, made by the shim that mounts, at its largest size, sparse, sealed against shrinking and
+ *   growing. Little endian, as the machine. The header's directory says where each section is; no reader assumes an
+ *   offset, so a later section moves nothing.
  *
  *     header       4 KiB                    struct fsmvp_header
- *     receive      16 x 8 KiB               one per worker; the kernel writes requests straight into it. len != 0 means: a request is in hand here
- *     words        4,096 x 8 B              the ring: state words of the slots (state in the low half, generation in the high half)
- *     slots        4,096 x 512 B            struct fsmvp_slot; rows 0..127 are kept for what is not READ
+ *     receive      16 x 8 KiB               one per worker; the kernel writes requests straight into it. len != 0
+ *                                           means: a request is in hand here
+ *     words        4,096 x 8 B              the ring: state words of the slots (state in the low half, generation in
+ *                                           the high half)
+ *     slots        4,096 x 512 B            struct fsmvp_slot; rows 0..127 are kept for what is not READ; of them
+ *                                           64..127 take a READ that a disk thread serves, if no other row is free
  *     payload      4,096 x 4 KiB            one row per slot: listings (struct fsmvp_dirent records)
  *     handles      65,536 x 128 B           struct fsmvp_handle: open files
  *     leases       16,384 x 128 B           struct fsmvp_lease: bytes the shim may serve by itself
- *     maps         64 MiB of 64-bit words   bit k of a file lease's map: block k is present; word k of a window lease's: where block k is
+ *     maps         64 MiB of 64-bit words   bit k of a file lease's map: block k is present; word k of a window
+ *                                           lease's: where block k is
  *     histograms   16 x 8 rows of 2,112 B   struct fsmvp_histogram, [op][segment]
- *     places       16,384 x 8 B             when the shim last served bytes from that place of the window, CLOCK_MONOTONIC ns, and in the low 7 bits
- *                                           how far into it that read went, in pages of 4 KiB (1..64); 0 never. A hint
+ *     frames       16,384 x 8 B             when the shim last served bytes from that frame of the window,
+ *                                           CLOCK_MONOTONIC ns, and in the low 7 bits how far into it that read went,
+ *                                           in pages of 4 KiB (1..64); 0 never. A hint
+ *     waiting      32,768 x 384 B           struct fsmvp_waiting: requests that found no free slot. The shim's alone
  *
  * RING
- *   The ring is the circle of state words itself. There are no index queues: each side walks it (rows 0..127, then 128..slots_high) and takes what
- *   is its turn. After a store that hands a slot over, a side always writes the other's doorbell (an eventfd, non-blocking from birth).
+ *   The ring is the circle of state words itself. There are no index queues: each side walks it (rows 0..127, then
+ *   128..slots_high) and takes what is its turn. After a store that hands a slot over, a side always writes the other's
+ *   doorbell (an eventfd, non-blocking from birth).
  *
  * SLOT     FREE -> FILLING -> LOCAL -> SUBMITTED -> TAKEN -> DONE -> FREE; cancelled: CANCELLED, CANCEL_DONE
  *   FREE      -> FILLING      shim
- *   FILLING   -> LOCAL        shim     row complete; the slot holds the request, and only then the receive buffer's len is zeroed
+ *   FILLING   -> LOCAL        shim     row complete; the slot holds the request, and only then the receive buffer's len
+ *                                      is zeroed
  *   FILLING   -> FREE         shim     a successor, or a row that could not be filled
- *   LOCAL     -> SUBMITTED    shim     after len is zeroed. fuse_req_t of the slot is not touched by the submitter after this store
+ *   LOCAL     -> SUBMITTED    shim     after len is zeroed. fuse_req_t of the slot is not touched by the submitter
+ *                                      after this store
  *   LOCAL     -> FREE         shim     a disk thread had it and replied
  *   SUBMITTED -> TAKEN        control  inside the doorbell's callback
  *   TAKEN     -> DONE         control  result written before; blocks were marked before
- *   DONE      -> FREE         shim     the reply went out (ENOENT from the kernel is success). Stays DONE while a disk thread reads for it
- *   DONE      -> SUBMITTED    shim     with FSMVP_SLOT_BAD: the bytes vouched for could not be read. Without: their block has left the window
+ *   DONE      -> FREE         shim     the reply went out (ENOENT from the kernel is success). Stays DONE while a disk
+ *                                      thread reads for it
+ *   DONE      -> SUBMITTED    shim     with FSMVP_SLOT_BAD: the bytes vouched for could not be read. Without: their
+ *                                      block has left the window
  *   SUBMITTED -> CANCEL_DONE  shim     EINTR is answered
  *   TAKEN     -> CANCELLED    shim     EINTR is answered
  *   CANCELLED -> CANCEL_DONE  control  it has let go
@@ -44,57 +58,99 @@
  *   TAKEN     -> SUBMITTED, CANCELLED -> CANCEL_DONE   control  a new control plane adopts
  *   Every step to FREE raises the generation by one (it wraps at 2^32).
  *
+ * WAITING  FREE -> FILLING -> WAITING -> MOVING -> FREE
+ *   A request that finds every slot of its kind in use waits here, in the order of arrival, and moves into the first
+ *   slot that becomes free; the worker that brought it goes on. The kinds are names, reads for control, and reads by a
+ *   disk thread: bytes that are here wait for none that are not.
+ *   Only shims touch these rows. FILLING -> WAITING: the row holds the request, and only then the receive buffer's len
+ *   is zeroed. WAITING -> MOVING before a slot is filled from the row, MOVING -> FREE once that slot is LOCAL. WAITING
+ *   -> FREE after EINTR or EIO was answered. Every step to FREE raises the generation by one.
+ *
+ * BOUNDS   4,096 slots: the request waits (header.count_slots_full). 32,768 waiting rows: EIO for that request
+ *   (count_refused). 65,536 handles: ENFILE for that open (count_handles_full). 16,384 leases: control's to say.
+ *   Descriptors of the shim: the least recently used lease is closed; if none can be closed the read is tried again for
+ *   some seconds, then it gets the error of open(2). None of these is FSMVP_SLOT_BAD, which means that the bytes
+ *   themselves are proved lost: the file is gone, shorter than its lease, or its disk reports an error. A READ is
+ *   answered short only at the end of the file as the shim knows it (handle.length); any other short answer is EIO
+ *   (count_short).
+ *
  * HANDLE   FREE -> FILLING -> OPENING -> OPEN -> RELEASED -> FREE
- *   The shim fills the row before it forwards OPEN. At DONE the row becomes OPEN, or RELEASED if the answer is an error or EINTR, before the reply
- *   goes out. RELEASE makes it RELEASED (also from OPENING). Control alone frees (RELEASED -> FREE), raising the generation. Afterwards the shim adds
- *   one to header.released, so that control looks at the table only when there is something in it. fh = index | generation << 32. A node's openRef
- *   is the number of its rows from OPENING to RELEASED; nothing else counts it.
+ *   The shim fills the row before it forwards OPEN. At DONE the row becomes OPEN, or RELEASED if the answer is an error
+ *   or EINTR, before the reply goes out. RELEASE makes it RELEASED (also from OPENING). Control alone frees (RELEASED
+ *   -> FREE), raising the generation. Afterwards the shim adds one to header.released, so that control looks at the
+ *   table only when there is something in it. fh = index | generation << 32. A node's openRef is the number of its rows
+ *   from OPENING to RELEASED; nothing else counts it.
+ *   The row's lease is written once, before it becomes OPEN, by compare-and-swap from UINT32_MAX | generation << 32,
+ *   with which the shim fills it: the late replay of an OPEN that was answered long ago finds another value there, and
+ *   changes nothing.
  *
  * LEASE
- *   Names a file under a cache root; the shim opens it itself (openat, O_NOFOLLOW, read only). generation is odd while control writes the row,
- *   even and not 0 when valid. A handle's lease is index | generation << 32; 0 means none. Reader: generation (acquire), fields, acquire fence, the same
- *   generation? A block's bit is set (release) after its bytes are in the file, and never cleared in that generation: the file behind a lease is
- *   immutable where marked, and is unlinked, never truncated or punched. The last block may be short: the bit speaks of its bytes below `length`.
+ *   Names a file under a cache root; the shim opens it itself (openat, O_NOFOLLOW, read only). generation is odd while
+ *   control writes the row, even and not 0 when valid. A handle's lease is index | generation << 32; 0 means none.
+ *   Reader: generation (acquire), fields, acquire fence, the same generation? A block's bit is set (release) after its
+ *   bytes are in the file, and never cleared in that generation: the file behind a lease is immutable where marked, and
+ *   is unlinked, never truncated or punched. The last block may be short: the bit speaks of its bytes below `length`.
  *
  * WINDOW
- *   With FSMVP_LEASE_WINDOW the lease is over places of the mount's window: a memfd, sealed against shrinking and growing, handed to each shim as a
- *   root that is a regular file; `root` is its number, there is no name. The window is FSMVP_PLACES places of 256 KiB, and so are the lease's blocks
- *   (FSMVP_WINDOW_SHIFT). Its map has a word a block, which control alone writes, each time by one store:
- *     bits 0..30    place + 1; 0: the block is not here
- *     bit 31        all of the block, cut to the file, is there. Without it only who is vouched for a range of it may read it
- *     bits 32..63   generation of this use of the place. Control raises it with every use, so no word that names a place comes back
- *   To give a block, control writes bytes into the place, then stores the word (release). To take it away it stores 0, then a full fence, and only then
- *   overwrites the place. header.window_generation is the highest there was, raised before the word is stored: a successor goes on above it.
- *   Reader: row as above, word (acquire), bytes by a read of the memfd, acquire fence, word and the row's generation again: another place or
- *   another generation means that the copy is worth nothing. Bit 31 may be set meanwhile: bytes are only added in one use of a place. Nothing is
- *   kept open for a window, so its revocation is acknowledged at once: a reader in the middle sees it at its second look.
- *   A block that a READ in DONE needs stays until that slot is no longer DONE in that generation. Where the bytes of a READ are not those of its
- *   handle's lease, slot.lease names the one to read from. A successor of control clears the words of every window: the READs in DONE that
- *   needed them are SUBMITTED again, as often as it takes, and end in no error by it.
+ *   With FSMVP_LEASE_WINDOW the lease is over frames of the mount's window: a memfd, sealed against shrinking and
+ *   growing, handed to each shim as a root that is a regular file; `root` is its number, there is no name. The window
+ *   is FSMVP_FRAMES frames of 256 KiB, and so are the lease's blocks (FSMVP_WINDOW_SHIFT). Its map has a word a block,
+ *   which control alone writes, each time by one store:
+ *     bits 0..30    frame + 1; 0: the block is not here
+ *     bit 31        all of the block, cut to the file, is there. Without it only a READ with an answer that vouches for
+ *                   a range may read that range
+ *     bits 32..63   generation of this use of the frame. Control raises it with every use, so no word that names a
+ *                   frame comes back. It wraps: of two, the later one is less than 2^31 ahead
+ *   To give a block, control writes bytes into the frame, then stores the word (release). To take it away it stores 0,
+ *   then a full fence, and only then overwrites the frame. header.window_generation is the latest there was, raised
+ *   before the word is stored: a successor goes on above it.
+ *   Reader: row as above, word (acquire), bytes by a read of the memfd, acquire fence, word and the row's generation
+ *   again: another frame or another generation means that the copy is worth nothing. Bit 31 may be set meanwhile: bytes
+ *   are only added in one use of a frame. Nothing is kept open for a window, so its revocation is acknowledged at once:
+ *   a reader in the middle sees it at its second look.
+ *   A block that a READ in DONE needs stays until that slot is no longer DONE in that generation. If the bytes of a
+ *   READ are not those of its handle's lease, slot.lease names the one to read from. DONE vouches for the uses of
+ *   frames that there were: slot.window_generation is header.window_generation as it was when the answer was written. A
+ *   word of a later use is nothing that this answer vouched for, and without bit 31 the shim does not read by it. A
+ *   successor of control clears the words of every window: the READs in DONE that needed them are SUBMITTED again, as
+ *   often as it takes, and end in no error by it. So a new control plane may use any frame at once: an answer of the
+ *   old one finds either no word, or one of a later use, before its copy or after it.
  *
  * LINK
- *   A Unix stream socket; every shim of the mount has it, the active one accepts. The control plane connects and sends struct fsmvp_hello; the shim
- *   checks peer, magic and ABI and answers with its own hello, and when status is 0 with these descriptors, in this order: /dev/fuse, region, the
- *   shim's doorbell (control rings), control's doorbell (the shim rings), the listening socket, then the cache roots, the window among them (enum
- *   fsmvp_descriptor): all that a control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways: orders
- *   with numbers and their acknowledgements, log lines. End of file is the news of a death. Nothing that a read waits for goes over it.
+ *   A Unix stream socket; every shim of the mount has it, the active one accepts. The control plane connects and sends
+ *   struct fsmvp_hello; the shim checks peer, magic and ABI and answers with its own hello, and when status is 0 with
+ *   these descriptors, in this order: /dev/fuse, region, the shim's doorbell (control rings), control's doorbell (the
+ *   shim rings), the listening socket, then the cache roots, the window among them (enum fsmvp_descriptor): all that a
+ *   control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways: orders
+ *   with numbers and their acknowledgements, log lines. End of file is the news of a death. Nothing that a read waits
+ *   for goes over it.
  *
- * JOURNAL: a request is at each instant in a receive buffer (len != 0) or in a slot, or in both with the same `unique`.
+ * JOURNAL: a request is at each instant in a receive buffer (len != 0), in a waiting row or in a slot, or in two of
+ *   them with the same `unique`.
  *
- * TAKEOVER, by a successor: a shim started with the descriptors above, its session made from the saved FUSE_INIT, its threads made and held back.
+ * TAKEOVER, by a successor: a shim started with the descriptors above, its session made from the saved FUSE_INIT, its
+ *   threads made and held back.
  *   0. /dev/fuse reports an error: the mount is gone. End quietly, claim nothing.
- *   1. The active shim's pidfd has ended, so no thread of it writes any more: claim `active` by compare-and-swap, raise the epoch. Who loses watches
- *      the winner.
- *   2. Slots FILLING -> FREE, handles FILLING -> FREE. A receive buffer whose `unique` a live slot has: len = 0. OPENING handles whose `unique` is in
- *      no slot -> RELEASED (an OPEN that is still in a receive buffer is replayed, and gets a row of its own).
- *   3. Every other slot is adopted in place: its raw request goes through libfuse only to get a fuse_req_t back; control's work on it never stopped.
- *      LOCAL runs again, DONE is answered again, CANCELLED and CANCEL_DONE are answered EINTR again.
- *   4. Both doorbells are rung, the threads released; each worker first replays what its receive buffer holds. INTERRUPT and FORGET are dropped.
- *   A request that the shim was at work on (begun from a receive buffer, LOCAL, DONE, or being adopted) at FSMVP_DEATHS_MAX deaths is answered EIO: it may be
- *   what kills. One that merely waits for control is not counted, however many shims die meanwhile.
+ *   1. The active shim has ended, so no thread of it writes any more: claim `active` by compare-and-swap, raise the
+ *      epoch. The loser watches the winner. Proof of the end is a readable pidfd, no such process, or another start
+ *      time under its number; no other error is one. A shim that finds another one named in `active` ends itself.
+ *   2. Slots FILLING -> FREE, waiting rows FILLING -> FREE, handles FILLING -> FREE. A waiting row MOVING whose
+ *      `unique` a live slot has -> FREE, else -> WAITING. A receive buffer whose `unique` a live slot or a waiting row
+ *      has: len = 0. OPENING handles whose `unique` is in neither -> RELEASED (an OPEN that is still in a receive
+ *      buffer is replayed, and gets a row of its own).
+ *   3. Every other slot is adopted in place: its raw request goes through libfuse only to get a fuse_req_t back;
+ *      control's work on it never stopped. A waiting row is adopted the same way and waits on. LOCAL runs again, DONE
+ *      is answered again, CANCELLED and CANCEL_DONE are answered EINTR again.
+ *   4. Both doorbells are rung, the threads released; each worker first replays what its receive buffer holds.
+ *      INTERRUPT and FORGET are dropped.
+ *   A request is answered EIO if a thread was at work on it at FSMVP_DEATHS_MAX deaths: it may be what kills.
+ *   slot.replays counts the death that may come before a thread begins (fills the row, answers DONE, reads for it,
+ *   adopts it), and no longer once the thread hands the row on. One that merely waits, for control or for a thread of
+ *   the shim, is not counted, however many shims die meanwhile.
  *
- * ADOPTION, by a new control plane, once the old one is dead: TAKEN -> SUBMITTED, CANCELLED -> CANCEL_DONE, itself published, both doorbells rung, the
- *   ring walked. Handles OPENING and OPEN count as open; leases over files that stand are kept, windows too but with an empty map, all others revoked.
+ * ADOPTION, by a new control plane, once the old one is dead: TAKEN -> SUBMITTED, CANCELLED -> CANCEL_DONE, itself
+ *   published, both doorbells rung, the ring walked. Handles OPENING and OPEN count as open; leases over files that
+ *   stand are kept, windows too but with an empty map, all others revoked.
  */
 #ifndef FSMVP_WIRE_H
 #define FSMVP_WIRE_H
@@ -106,14 +162,15 @@
 #include "fsmvp_points.h"
 
 #define FSMVP_MAGIC	       UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
-#define FSMVP_ABI	       3u
+#define FSMVP_ABI	       4u
 #define FSMVP_FEATURES	       UINT64_C(0)
 #define FSMVP_VOLUME_READ_ONLY 1u
 
 #define FSMVP_WORKERS_MAX    16u
 #define FSMVP_RECEIVE_SIZE   8192u
 #define FSMVP_SLOTS	     4096u
-#define FSMVP_SLOTS_RESERVED 128u /* kept for what is not READ */
+#define FSMVP_SLOTS_RESERVED 128u /* kept for what is not READ ... */
+#define FSMVP_SLOTS_LOCAL    64u  /* ... the last of them also for READs by a disk thread of the shim */
 #define FSMVP_SLOT_SIZE	     512u
 #define FSMVP_PAYLOAD_SIZE   4096u
 #define FSMVP_HANDLES	     65536u
@@ -123,8 +180,10 @@
 #define FSMVP_LEASE_NAME     64u
 #define FSMVP_MAP_BYTES	     (64u << 20)
 #define FSMVP_BLOCK_SHIFT    16u    /* 64 KiB blocks: half a read-ahead */
-#define FSMVP_PLACES	     16384u /* of the window; 4 GiB in all, sparse */
-#define FSMVP_WINDOW_SHIFT   18u    /* bytes a place, and a block of a window lease: 256 KiB */
+#define FSMVP_FRAMES	     16384u /* of the window; 4 GiB in all, sparse */
+#define FSMVP_WINDOW_SHIFT   18u    /* bytes a frame, and a block of a window lease: 256 KiB */
+#define FSMVP_WAITING	     32768u
+#define FSMVP_WAITING_SIZE   384u
 #define FSMVP_NAME_MAX	     255u
 #define FSMVP_RAW_SIZE	     304u
 #define FSMVP_READ_MAX	     (1u << 20)
@@ -144,12 +203,13 @@ enum fsmvp_section_id {
 	FSMVP_SECTION_LEASES = 5,
 	FSMVP_SECTION_MAPS = 6,
 	FSMVP_SECTION_HISTOGRAMS = 7,
-	FSMVP_SECTION_PLACES = 8,
-	FSMVP_SECTION_COUNT = 9,
+	FSMVP_SECTION_FRAMES = 8,
+	FSMVP_SECTION_WAITING = 9,
+	FSMVP_SECTION_COUNT = 10,
 };
 #define FSMVP_SECTIONS_MAX 16u
 
-/* What a slot asks. */
+/* The request of a slot. */
 enum fsmvp_op {
 	FSMVP_OP_LOOKUP = 1,  /* node = parent, name */
 	FSMVP_OP_GETATTR = 2, /* node */
@@ -163,7 +223,7 @@ enum fsmvp_op {
 	FSMVP_OP_COUNT = 16,
 };
 
-/* What a histogram row measures, in nanoseconds. */
+/* The times that a histogram row measures, in nanoseconds. */
 enum fsmvp_segment {
 	FSMVP_SEGMENT_SUBMIT = 0,   /* taken from the kernel -> submitted      (shim)    */
 	FSMVP_SEGMENT_PICKUP = 1,   /* submitted -> picked up                  (control) */
@@ -186,6 +246,13 @@ enum fsmvp_slot_state {
 	FSMVP_SLOT_STATES = 8,
 };
 
+enum fsmvp_waiting_state {
+	FSMVP_WAIT_FREE = 0,
+	FSMVP_WAIT_FILLING = 1,
+	FSMVP_WAIT_WAITING = 2,
+	FSMVP_WAIT_MOVING = 3,
+};
+
 enum fsmvp_handle_state {
 	FSMVP_HANDLE_FREE = 0,
 	FSMVP_HANDLE_FILLING = 1,
@@ -200,9 +267,12 @@ enum fsmvp_side {
 	FSMVP_SIDE_CONTROL = 2,
 };
 
-#define FSMVP_SLOT_BAD	   1u /* slot.flags: the bytes control vouched for could not be read once already */
-#define FSMVP_LEASE_WINDOW 1u /* lease.flags: over places of the window, not over a file */
-#define FSMVP_PLACE_WHOLE  0x80000000u /* in the low half of a window's word */
+#define FSMVP_SLOT_BAD 1u /* slot.flags: the bytes control vouched for could not be read once already */
+/* slot.flags, waiting.flags: the kernel has sent an INTERRUPT for it, and its caller's pid is not known here. */
+#define FSMVP_SLOT_INTERRUPTED 2u
+#define FSMVP_WAIT_LOCAL       4u /* waiting.flags: its bytes are here, a disk thread is to read them */
+#define FSMVP_LEASE_WINDOW     1u /* lease.flags: over frames of the window, not over a file */
+#define FSMVP_FRAME_WHOLE      0x80000000u /* in the low half of a window's word */
 
 struct fsmvp_section {
 	uint64_t offset; /* from the region's first byte; page aligned */
@@ -221,9 +291,10 @@ struct fsmvp_header {
 	uint64_t active; /* pid | start time << 32, as the next two */
 	uint64_t standby;
 	uint64_t control;
-	uint64_t epoch;	    /* counts takeovers; the shim that mounts is 1 */
-	uint64_t heartbeat; /* the active shim's, CLOCK_MONOTONIC ns */
-	uint64_t released;  /* handles ever made RELEASED: a hint when to look, the rows are the truth */
+	uint64_t epoch; /* counts takeovers; the shim that mounts is 1 */
+	uint64_t
+	    heartbeat; /* the active shim's, CLOCK_MONOTONIC ns; stands still while none of its workers gets on */
+	uint64_t released; /* handles ever made RELEASED: a hint when to look, the rows are the truth */
 	uint32_t
 	    slots_high; /* rows of the READ part of the ring ever used, plus FSMVP_SLOTS_RESERVED: walks stop there */
 	uint32_t handles_high; /* likewise */
@@ -238,31 +309,37 @@ struct fsmvp_header {
 	uint32_t statfs_namemax;
 	uint64_t count_leased;	   /* READs answered from a lease */
 	uint64_t count_forwarded;  /* slots submitted */
-	uint64_t count_slots_full; /* READs answered EIO for want of a slot */
+	uint64_t count_slots_full; /* requests that found no free slot and had to wait for one */
 	uint64_t count_handles_full;
 	uint64_t count_hostile;	  /* control's values out of range, dropped */
 	uint64_t count_cancelled; /* EINTR answered to a dying caller */
 	uint64_t bytes_leased;
-	uint64_t pad1[2];
-	uint64_t
-	    connection; /* the mount's device number (st_dev minor names /sys/fs/fuse/connections/N), as control found it */
+	/* Requests answered EIO because the waiting rows were full, or a cached file could not be opened. */
+	uint64_t count_refused;
+	/* READs answered EIO because their answer would have been short before the end of the file. */
+	uint64_t count_short;
+	/* The mount's device number (st_dev minor names /sys/fs/fuse/connections/N), as control found it. */
+	uint64_t connection;
 	struct fsmvp_section sections[FSMVP_SECTIONS_MAX];
 	uint8_t init[512];   /* the kernel's FUSE_INIT, raw */
 	uint8_t answer[512]; /* and what was answered */
 	char mountpoint[FSMVP_MOUNTPOINT_MAX];
-	uint64_t
-	    volume; /* written by control: which volume it serves here; another volume's control plane does not adopt */
-	uint64_t
-	    killed_at; /* written by whoever ends the active shim, before it does; CLOCK_MONOTONIC ns; a successor sets it to 0 */
-	uint64_t
-	    outage; /* ns from the end of the last shim (from killed_at, where it was ended on purpose) until its successor served */
+	/* Written by control: which volume it serves here; another volume's control plane does not adopt. */
+	uint64_t volume;
+	/* Written by the process that ends the active shim, before it does; CLOCK_MONOTONIC ns; a successor sets it to
+	 * 0. */
+	uint64_t killed_at;
+	/* Nanoseconds from the end of the last shim (from killed_at, if it was ended on purpose) until its successor
+	 * served. */
+	uint64_t outage;
 	uint64_t answered; /* 1 once the active shim has answered a request; a successor begins with 0 */
 	uint64_t
 	    receive_unique[FSMVP_WORKERS_MAX]; /* the request that was in hand there when a shim died ... */
 	uint32_t receive_deaths[FSMVP_WORKERS_MAX]; /* ... and at how many deaths its work had begun */
 	uint32_t
-	    window_generation; /* written by control: the highest generation that a word of a window has had */
-	uint8_t pad2[1340];
+	    window_generation; /* written by control: the latest generation that a word of a window has had */
+	uint32_t waiting_high; /* one past the last waiting row ever used */
+	uint8_t pad2[1336];
 };
 
 /* A file's attributes, on the wire and in listings. */
@@ -287,11 +364,13 @@ struct fsmvp_slot {
 	uint64_t arg1;
 	uint64_t arg2;
 	int32_t error; /* control: 0 or a negative errno */
-	uint32_t
-	    length; /* control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of payload */
-	uint64_t
-	    lease; /* control: OPEN, what the handle may read from; READ, what to read from where it is not the handle's */
-	uint32_t replays;  /* deaths at which a shim was at work on it */
+	/* Control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of
+	 * payload. */
+	uint32_t length;
+	/* Control: OPEN, the lease that the handle may read from; READ, the one to read from if it is not the
+	 * handle's. */
+	uint64_t lease;
+	uint32_t replays;  /* deaths at which a thread was at work on it; while one is, the next death, too */
 	uint32_t pid;	   /* the caller's thread id; 0 from a foreign pid namespace */
 	uint64_t taken_at; /* CLOCK_MONOTONIC ns, as the next four */
 	uint64_t submitted_at;
@@ -302,8 +381,24 @@ struct fsmvp_slot {
 	uint16_t name_length;
 	uint32_t raw_length;
 	struct fsmvp_attr attr; /* control: LOOKUP, GETATTR */
-	uint64_t pad[2];
+	uint32_t
+	    window_generation; /* control: READ, the last use of a frame of the window that the answer may vouch for */
+	uint32_t pad0;
+	uint64_t pad[1];
 	uint8_t raw[FSMVP_RAW_SIZE]; /* the request as the kernel sent it: header and arguments */
+};
+
+/* A request without a slot. */
+struct fsmvp_waiting {
+	uint64_t word;	 /* state | generation << 32 */
+	uint64_t handle; /* of an OPEN */
+	uint64_t taken_at;
+	uint32_t replays; /* as of a slot */
+	uint32_t flags;	  /* FSMVP_SLOT_INTERRUPTED */
+	uint32_t raw_length;
+	uint32_t pad0;
+	uint8_t raw[FSMVP_RAW_SIZE]; /* the request as the kernel sent it */
+	uint64_t pad[5];
 };
 
 /* One entry of a listing in a payload row; the name follows, the record is padded to 8 bytes. */
@@ -319,14 +414,16 @@ struct fsmvp_handle {
 	uint64_t word; /* state | generation << 32 */
 	uint64_t node;
 	uint64_t unique; /* of its OPEN */
-	uint64_t lease;
+	uint64_t
+	    lease; /* index | generation << 32; 0 none. Not answered yet: UINT32_MAX | the row's generation << 32 */
 	uint64_t bytes;	 /* given to the kernel, read-ahead included */
 	uint64_t cursor; /* the furthest byte given, plus one */
 	uint32_t pid;
 	uint32_t open_flags;
 	uint32_t mode;	     /* reserved: buffered, direct, passthrough */
 	uint32_t backing_id; /* reserved */
-	uint64_t pad[8];
+	uint64_t length;     /* of the file, as its first lease said; 0: not known */
+	uint64_t pad[7];
 };
 
 struct fsmvp_lease {
@@ -340,7 +437,8 @@ struct fsmvp_lease {
 	uint32_t flags;		     /* FSMVP_LEASE_WINDOW */
 	uint32_t name_length;	     /* 0 of a window */
 	char name[FSMVP_LEASE_NAME]; /* no '/', not beginning with '.' */
-	/* Control's, of a window: the version of the source that its bytes came under, for a successor that finds none of them; 0: not known. */
+	/* Control's, of a window: the version of the source that its bytes came under, for a successor that finds none
+	 * of them; 0: not known. */
 	uint64_t version;
 	uint64_t pad[1]; /* reserved: cached and passthrough open counts */
 };
@@ -354,7 +452,7 @@ struct fsmvp_histogram {
 	uint64_t buckets[FSMVP_BUCKETS]; /* fsmvp_bucket() */
 };
 
-/* What the shim's hello brings; FSMVP_FD_ROOT is the first of one or more cache roots. */
+/* The descriptors that come with the shim's hello; FSMVP_FD_ROOT is the first of one or more cache roots. */
 enum fsmvp_descriptor {
 	FSMVP_FD_FUSE = 0,
 	FSMVP_FD_REGION = 1,
@@ -371,7 +469,7 @@ struct fsmvp_hello {
 	uint32_t abi;
 	int32_t status; /* 0, or a positive errno: why there is no mount; `message` says it in a sentence */
 	uint64_t features;
-	uint64_t who; /* pid | start time << 32 */
+	uint64_t identity; /* pid | start time << 32 */
 	uint64_t region_size;
 	char message[472];
 };
@@ -393,129 +491,13 @@ struct fsmvp_frame {
 	uint64_t number; /* of the order, rising; 0 where nothing is acknowledged */
 };
 
-/* Offset -1: attributes only. Offset 0, length 0: every cached page too. Carried out after the LOOKUP, GETATTR and READDIR slots completed
- * before it were replied. */
+/* Offset -1: attributes only. Offset 0, length 0: every cached page too. Carried out after the LOOKUP, GETATTR and
+ * READDIR slots completed before it were replied. */
 struct fsmvp_invalidate {
 	uint64_t node;
 	int64_t offset;
 	int64_t length;
 };
-
-#define FSMVP_AT(type, field, at) _Static_assert(offsetof(struct type, field) == (at), #type "." #field)
-#define FSMVP_SIZE(type, size)	  _Static_assert(sizeof(struct type) == (size), #type)
-FSMVP_SIZE(fsmvp_section, 16);
-FSMVP_SIZE(fsmvp_header, FSMVP_HEADER_SIZE);
-FSMVP_AT(fsmvp_header, magic, 0);
-FSMVP_AT(fsmvp_header, abi, 8);
-FSMVP_AT(fsmvp_header, header_size, 12);
-FSMVP_AT(fsmvp_header, features, 16);
-FSMVP_AT(fsmvp_header, volume_flags, 24);
-FSMVP_AT(fsmvp_header, workers, 28);
-FSMVP_AT(fsmvp_header, region_size, 32);
-FSMVP_AT(fsmvp_header, active, 40);
-FSMVP_AT(fsmvp_header, standby, 48);
-FSMVP_AT(fsmvp_header, control, 56);
-FSMVP_AT(fsmvp_header, epoch, 64);
-FSMVP_AT(fsmvp_header, heartbeat, 72);
-FSMVP_AT(fsmvp_header, released, 80);
-FSMVP_AT(fsmvp_header, slots_high, 88);
-FSMVP_AT(fsmvp_header, handles_high, 92);
-FSMVP_AT(fsmvp_header, leases_high, 96);
-FSMVP_AT(fsmvp_header, init_length, 104);
-FSMVP_AT(fsmvp_header, answer_length, 108);
-FSMVP_AT(fsmvp_header, statfs_blocks, 112);
-FSMVP_AT(fsmvp_header, statfs_free, 120);
-FSMVP_AT(fsmvp_header, statfs_files, 128);
-FSMVP_AT(fsmvp_header, statfs_bsize, 136);
-FSMVP_AT(fsmvp_header, statfs_namemax, 140);
-FSMVP_AT(fsmvp_header, count_leased, 144);
-FSMVP_AT(fsmvp_header, count_forwarded, 152);
-FSMVP_AT(fsmvp_header, count_slots_full, 160);
-FSMVP_AT(fsmvp_header, count_handles_full, 168);
-FSMVP_AT(fsmvp_header, count_hostile, 176);
-FSMVP_AT(fsmvp_header, count_cancelled, 184);
-FSMVP_AT(fsmvp_header, bytes_leased, 192);
-FSMVP_AT(fsmvp_header, connection, 216);
-FSMVP_AT(fsmvp_header, sections, 224);
-FSMVP_AT(fsmvp_header, init, 480);
-FSMVP_AT(fsmvp_header, answer, 992);
-FSMVP_AT(fsmvp_header, mountpoint, 1504);
-FSMVP_AT(fsmvp_header, volume, 2528);
-FSMVP_AT(fsmvp_header, killed_at, 2536);
-FSMVP_AT(fsmvp_header, outage, 2544);
-FSMVP_AT(fsmvp_header, answered, 2552);
-FSMVP_AT(fsmvp_header, receive_unique, 2560);
-FSMVP_AT(fsmvp_header, receive_deaths, 2688);
-FSMVP_AT(fsmvp_header, window_generation, 2752);
-FSMVP_SIZE(fsmvp_attr, 64);
-FSMVP_AT(fsmvp_attr, size, 8);
-FSMVP_AT(fsmvp_attr, mtime_ns, 16);
-FSMVP_AT(fsmvp_attr, mode, 24);
-FSMVP_AT(fsmvp_attr, nlink, 28);
-FSMVP_AT(fsmvp_attr, uid, 32);
-FSMVP_AT(fsmvp_attr, gid, 36);
-FSMVP_SIZE(fsmvp_slot, FSMVP_SLOT_SIZE);
-FSMVP_AT(fsmvp_slot, flags, 4);
-FSMVP_AT(fsmvp_slot, unique, 8);
-FSMVP_AT(fsmvp_slot, node, 16);
-FSMVP_AT(fsmvp_slot, handle, 24);
-FSMVP_AT(fsmvp_slot, arg0, 32);
-FSMVP_AT(fsmvp_slot, arg1, 40);
-FSMVP_AT(fsmvp_slot, arg2, 48);
-FSMVP_AT(fsmvp_slot, error, 56);
-FSMVP_AT(fsmvp_slot, length, 60);
-FSMVP_AT(fsmvp_slot, lease, 64);
-FSMVP_AT(fsmvp_slot, replays, 72);
-FSMVP_AT(fsmvp_slot, pid, 76);
-FSMVP_AT(fsmvp_slot, taken_at, 80);
-FSMVP_AT(fsmvp_slot, submitted_at, 88);
-FSMVP_AT(fsmvp_slot, picked_at, 96);
-FSMVP_AT(fsmvp_slot, completed_at, 104);
-FSMVP_AT(fsmvp_slot, replied_at, 112);
-FSMVP_AT(fsmvp_slot, name_offset, 120);
-FSMVP_AT(fsmvp_slot, name_length, 122);
-FSMVP_AT(fsmvp_slot, raw_length, 124);
-FSMVP_AT(fsmvp_slot, attr, 128);
-FSMVP_AT(fsmvp_slot, raw, 208);
-FSMVP_SIZE(fsmvp_dirent, 80);
-FSMVP_AT(fsmvp_dirent, cursor, 64);
-FSMVP_AT(fsmvp_dirent, name_length, 72);
-FSMVP_SIZE(fsmvp_handle, FSMVP_HANDLE_SIZE);
-FSMVP_AT(fsmvp_handle, node, 8);
-FSMVP_AT(fsmvp_handle, unique, 16);
-FSMVP_AT(fsmvp_handle, lease, 24);
-FSMVP_AT(fsmvp_handle, bytes, 32);
-FSMVP_AT(fsmvp_handle, cursor, 40);
-FSMVP_AT(fsmvp_handle, pid, 48);
-FSMVP_AT(fsmvp_handle, open_flags, 52);
-FSMVP_AT(fsmvp_handle, mode, 56);
-FSMVP_AT(fsmvp_handle, backing_id, 60);
-FSMVP_SIZE(fsmvp_lease, FSMVP_LEASE_SIZE);
-FSMVP_AT(fsmvp_lease, root, 4);
-FSMVP_AT(fsmvp_lease, node, 8);
-FSMVP_AT(fsmvp_lease, length, 16);
-FSMVP_AT(fsmvp_lease, map_offset, 24);
-FSMVP_AT(fsmvp_lease, map_words, 32);
-FSMVP_AT(fsmvp_lease, block_shift, 36);
-FSMVP_AT(fsmvp_lease, flags, 40);
-FSMVP_AT(fsmvp_lease, name_length, 44);
-FSMVP_AT(fsmvp_lease, name, 48);
-FSMVP_AT(fsmvp_lease, version, 112);
-FSMVP_SIZE(fsmvp_histogram, 2112);
-FSMVP_AT(fsmvp_histogram, buckets, 64);
-FSMVP_SIZE(fsmvp_hello, 512);
-FSMVP_AT(fsmvp_hello, abi, 8);
-FSMVP_AT(fsmvp_hello, status, 12);
-FSMVP_AT(fsmvp_hello, features, 16);
-FSMVP_AT(fsmvp_hello, who, 24);
-FSMVP_AT(fsmvp_hello, region_size, 32);
-FSMVP_AT(fsmvp_hello, message, 40);
-FSMVP_SIZE(fsmvp_frame, 16);
-FSMVP_AT(fsmvp_frame, type, 4);
-FSMVP_AT(fsmvp_frame, number, 8);
-FSMVP_SIZE(fsmvp_invalidate, 24);
-#undef FSMVP_AT
-#undef FSMVP_SIZE
 
 /* A state word, a handle id or a lease id: the low half is state or index, the high half the generation. */
 static inline uint64_t fsmvp_pack(uint32_t low, uint32_t generation)
@@ -533,29 +515,46 @@ static inline uint32_t fsmvp_generation(uint64_t word)
 	return (uint32_t)(word >> 32);
 }
 
+/* Generations of uses of frames go round: the later one of two is less than half a round ahead. */
+static inline bool fsmvp_is_later(uint32_t generation, uint32_t than)
+{
+	return (int32_t)(generation - than) > 0;
+}
+
+/* Raises header.window_generation to a later one. */
+static inline void fsmvp_raise_generation(uint32_t *word, uint32_t generation)
+{
+	uint32_t seen = fsmvp_load_relaxed32(word);
+
+	while (
+	    fsmvp_is_later(generation, seen) &&
+	    !__atomic_compare_exchange_n(word, &seen, generation, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
 /* A word of a window's map. */
-static inline uint64_t fsmvp_place_word(uint32_t place, bool whole, uint32_t generation)
+static inline uint64_t fsmvp_frame_word(uint32_t frame, bool whole, uint32_t generation)
 {
-	return fsmvp_pack((place + 1) | (whole ? FSMVP_PLACE_WHOLE : 0), generation);
+	return fsmvp_pack((frame + 1) | (whole ? FSMVP_FRAME_WHOLE : 0), generation);
 }
 
-/* Its place plus one; 0: the block is not here. */
-static inline uint32_t fsmvp_place_number(uint64_t word)
+/* Its frame plus one; 0: the block is not here. */
+static inline uint32_t fsmvp_frame_number(uint64_t word)
 {
-	return fsmvp_low(word) & ~FSMVP_PLACE_WHOLE;
+	return fsmvp_low(word) & ~FSMVP_FRAME_WHOLE;
 }
 
-static inline bool fsmvp_place_is_whole(uint64_t word)
+static inline bool fsmvp_frame_is_whole(uint64_t word)
 {
-	return fsmvp_low(word) & FSMVP_PLACE_WHOLE;
+	return fsmvp_low(word) & FSMVP_FRAME_WHOLE;
 }
 
 /* Whether the table above lets `side` make this step. */
 bool fsmvp_slot_may(enum fsmvp_side side, uint32_t from, uint32_t to);
 bool fsmvp_handle_may(enum fsmvp_side side, uint32_t from, uint32_t to);
 
-/* Makes the step if the word still is (`from`, `generation`); raises the generation on a step to FREE. False, and nothing changed, if it is not, or
- * if the table forbids it. */
+/* Makes the step if the word still is (`from`, `generation`); raises the generation on a step to FREE. False, and
+ * nothing changed, if it is not, or if the table forbids it. */
 bool fsmvp_slot_step(uint64_t *word, enum fsmvp_side side, uint32_t generation, uint32_t from, uint32_t to);
 bool fsmvp_handle_step(uint64_t *word, enum fsmvp_side side, uint32_t generation, uint32_t from, uint32_t to);
 
@@ -565,22 +564,34 @@ uint32_t fsmvp_bucket(uint64_t nanoseconds);
 uint64_t fsmvp_bucket_limit(uint32_t bucket);
 void fsmvp_histogram_add(struct fsmvp_histogram *row, uint64_t nanoseconds);
 
-/* Fills in header fields and directory of a fresh, zeroed region. Returns the size the region must have; with NULL only that. */
+/* Fills in header fields and directory of a fresh, zeroed region. Returns the size the region must have; with NULL only
+ * that. */
 uint64_t fsmvp_region_format(struct fsmvp_header *header);
-/* 0 if magic, ABI and every section of a region of `size` bytes are what this build expects; else a negative errno: -EPROTO not ours, -EPROTONOSUPPORT
- * another ABI, -EINVAL a section out of bounds. */
+/* 0 if magic, ABI and every section of a region of `size` bytes are what this build expects; else a negative errno:
+ * -EPROTO not ours, -EPROTONOSUPPORT another ABI, -EINVAL a section out of bounds. */
 int fsmvp_region_check(const struct fsmvp_header *header, uint64_t size);
 
 /* CLOCK_MONOTONIC, ns. */
 uint64_t fsmvp_now(void);
-/* pid | start time << 32 of a process, so that a recycled pid is not taken for it; 0 if there is none or it
- * is a zombie. */
+/* pid | start time << 32 of a process, so that a recycled pid is not taken for it; 0 if there is none, it is a zombie,
+ * or it cannot be told (errno says why): no proof of an end. */
 uint64_t fsmvp_process_id(int32_t pid);
-/* The same, of a zombie too: its first thread may be one while others still run, so only a pidfd says that a process has ended. */
+/* The same, of a zombie too: its first thread may be one while others still run, so only a pidfd says that a process
+ * has ended. */
 uint64_t fsmvp_process_started(int32_t pid);
 
-/* Sends or receives exactly `length` bytes and up to 8 descriptors with the first of them, waiting at most `timeout_ms`. Received descriptors are
- * CLOEXEC; *fd_count is room on entry, how many came on return; surplus ones are closed. 0 or a negative errno (-EPIPE: the other side is gone). */
+enum fsmvp_life {
+	FSMVP_LIFE_UNKNOWN = 0, /* it could not be looked at: no descriptor, no memory, no /proc, a sandbox */
+	FSMVP_LIFE_RUNS = 1,
+	FSMVP_LIFE_ENDED = 2,
+};
+/* Whether a thread of the process `identity` (pid | start time << 32) may still run. ENDED only on proof: no such
+ * process, another start time under its number, or a zombie that has no other thread. */
+enum fsmvp_life fsmvp_process_life(uint64_t identity);
+
+/* Sends or receives exactly `length` bytes and up to 8 descriptors with the first of them, waiting at most
+ * `timeout_ms`. Received descriptors are CLOEXEC; *fd_count is room on entry, how many came on return; surplus ones are
+ * closed. 0 or a negative errno (-EPIPE: the other side is gone). */
 int fsmvp_send(int socket, const void *data, uint32_t length, const int *fds, uint32_t fd_count,
 	       int timeout_ms);
 int fsmvp_receive(int socket, void *data, uint32_t length, int *fds, uint32_t *fd_count, int timeout_ms);

@@ -1,0 +1,16 @@
+import Core
+
+/// The validators of the version of an object that bytes are of; both nil if the source names none.
+package struct Validator: Sendable, Equatable {
+  /// A strong ETag, with its quotes; weak ones are not kept.
+  package var etag: String?
+  package var lastModified: String?
+  package init(etag: String? = nil, lastModified: String? = nil) {
+    self.etag = etag
+    self.lastModified = lastModified
+  }
+
+  /// A number for the version: odd if a strong ETag names it, so that an equal number means the same bytes; else 2,
+  /// which decides nothing. Never 0.
+  package var word: UInt64 { etag.map { StableHash($0).value | 1 } ?? 2 }
+}

@@ -1,0 +1,337 @@
+import ByteSource
+import Core
+
+/// Bytes of another answer, or of an earlier process, are used only if `version` finds that they are of the same
+/// version as those here.
+///
+/// Bytes that an earlier process left are also checked block by block against their sums (`checked`). Until both are
+/// done they are held, so that they are not fetched, and not present, so that no reader gets them.
+extension FetchPlan {
+  /// Blocks to mark before the actions are taken.
+  typealias Gain = (blocks: [Range<Int>], actions: [Action])
+
+  /// Begins with bytes that an earlier process left, which came under `validators`.
+  mutating func begin(unproven left: RangeSet, validators: [Validator] = []) {
+    guard !left.isEmpty else { return }
+    bytes.begin(left: left)
+    version = SourceVersion(left: validators)
+  }
+
+  /// Begins with bytes that were vouched for all the time, which came under `validators`.
+  mutating func begin(present ranges: RangeSet, validators: [Validator] = []) {
+    bytes.begin(present: ranges)
+    // Which validators is not always known; a comparison with these bytes tells then.
+    if !ranges.isEmpty {
+      version = SourceVersion(given: SourceHeritage(validators: validators, words: [Validator().word]))
+    }
+  }
+
+  /// Begins without bytes, of which readers have some from another store.
+  mutating func begin(following heritage: SourceHeritage) { version = SourceVersion(given: heritage) }
+
+  /// Readers have bytes of the file from another store. Without effect if this one has bytes, or had an answer.
+  mutating func follow(_ heritage: SourceHeritage) { version.follow(heritage) }
+
+  // MARK: Sums
+
+  /// The bytes to check next, at most `limit`: first those that a reader waits for, else from the start; none while no
+  /// bytes are wanted.
+  func nextCheck(limit: Int64) -> ByteRange? {
+    guard isFilling || !waiters.isEmpty else { return nil }
+    for range in unchecked.ranges {
+      guard let missing = waiters.firstMissing(in: range) else { continue }
+      let start = max(range.start, roundDown(missing))
+      return ByteRange(start, min(range.end, advance(start, by: limit)))
+    }
+    return unchecked.ranges.first.map { ByteRange($0.start, min($0.end, advance($0.start, by: limit))) }
+  }
+
+  /// The sums of `range` were compared with the file: `good` agrees.
+  mutating func checked(_ range: ByteRange, good: [ByteRange], now: Moment) -> Gain {
+    bytes.checked(range, good: good)
+    guard !unproven.isEmpty else { return ([], version.isLeft ? disprove() : []) }
+    if !version.isLeft { return believe(good, now: now) }
+    compareLeft()
+    return ([], [])
+  }
+
+  // MARK: Probes
+
+  /// The bytes to fetch for `version`: one for the origin's validator, or an overlap.
+  var nextProbe: ByteRange? {
+    // The head of its answer is what counts.
+    if version.wantsHead { return unproven.ranges.first.map { ByteRange($0.start, $0.start + 1) } }
+    return version.nextOverlap ?? (version.wantsOverlaps && !version.isLeft ? overlaps().first : nil)
+  }
+
+  func canProbe(_ now: Moment) -> Bool {
+    access.isReady && backoff.isOver(now) && (!outcome.isHalted || version.isRechecking) && nextProbe != nil
+      && (!version.isLeft || !waiters.isEmpty || wantsMoreBytes)
+  }
+
+  mutating func startProbe(_ range: ByteRange) -> [Action] {
+    if version.wantsOverlaps { version.compare(overlaps()) }
+    let id = drawID()
+    version.requested(id)
+    return [.probe(id: id, range: range)]
+  }
+
+  /// Bytes in the file next to the first suspect, at most 64 KiB, and if a strong ETag says that it is another version
+  /// also bytes far from it. For a window they are parts whose sum is known, because the bytes may be gone.
+  func overlaps() -> [ByteRange] {
+    let offset = version.firstSuspect.flatMap(fetch)?.start ?? 0
+    let near: ByteRange?
+    let far: ByteRange?
+    if isBounded {
+      near = samples.min { abs($0.start - offset) < abs($1.start - offset) }
+      far = samples.max { abs($0.start - offset) < abs($1.start - offset) }
+    } else {
+      let before = extents.ranges.last { $0.start < offset }.map { extent in
+        let end = min(extent.end, offset)
+        return ByteRange(max(extent.start, end - settings.overlap), end)
+      }
+      let first = extents.ranges.first.map { ByteRange($0.start, min($0.end, $0.start + settings.overlap)) }
+      let last = extents.ranges.last.map { ByteRange(max($0.start, $0.end - settings.overlap), $0.end) }
+      near = before ?? first
+      far = [first, last].compactMap { $0 }.max { abs($0.start - offset) < abs($1.start - offset) }
+    }
+    // An origin without ranges can only be asked for the beginning.
+    if isWholeOnly {
+      return extents.ranges.first.flatMap { $0.start == 0 ? [ByteRange(0, min($0.end, settings.overlap))] : nil } ?? []
+    }
+    guard let near else { return [] }
+    guard version.isStrongClaim, let far, !far.overlaps(near) else { return [near] }
+    return [near, far]
+  }
+
+  /// Asks the origin whether it still has the version that readers have bytes of: `.rechecked`.
+  mutating func recheck(_ now: Moment) -> [Action] {
+    let here =
+      isBounded
+      ? samples.last : extents.ranges.first.map { ByteRange($0.start, min($0.end, $0.start + settings.overlap)) }
+    // In a window only whole samples can be compared.
+    let overlaps = here.map { isBounded ? [$0] : [ByteRange($0.start, $0.start + 1), $0] } ?? []
+    guard version.recheck(overlaps) else { return [.rechecked(isChanged: false)] }
+    return needAccess(now)
+  }
+
+  /// The origin cannot be asked now, and nothing else is known.
+  mutating func endRecheck() -> [Action] {
+    guard version.isRechecking else { return [] }
+    version.endRecheck()
+    return [.rechecked(isChanged: false)]
+  }
+
+  // MARK: Answers
+
+  /// The head of request `id`'s answer came.
+  /// - Parameter isWhole: the answer is the object from 0 to its end, whatever was asked.
+  /// - Returns: whether the request goes on. It may be held back (`isHeld`) until `.release`.
+  mutating func headCame(_ id: Int, _ validator: Validator, isWhole: Bool, now: Moment) -> (goesOn: Bool, gain: Gain) {
+    if version.asks(id) || version.compares(id) { return probeHeadCame(id, validator, now: now) }
+    guard let fetch = fetches[id: id] else { return (false, ([], [])) }
+    guard fetch.id == id else { return hedgeHeadCame(id, validator, isWhole: isWhole) }
+    let hasOther = fetches.contains { $0.id != id && $0.mayBring } || fetch.hedge?.hasHead == true
+    let isAlone = heldCount == 0 && samples.isEmpty && !hasOther
+    headCame(id, isWhole: isWhole)
+    if version.judge(validator, of: id, isAlone: isAlone) == .compare {
+      // The request beside it has an answer of the right version.
+      if fetch.hedge?.hasHead == true {
+        version.forget(id)
+        leave(id)
+        return (false, ([], []))
+      }
+      hold(id)
+      return (true, ([], flushForOverlaps()))
+    }
+    let actions = began(id, isWhole: isWhole, now: now)
+    return (fetches[id: id] != nil, ([], actions))
+  }
+
+  /// A request beside a silent one goes on only if no comparison is needed for its bytes: the silent one would wait for
+  /// that too.
+  private mutating func hedgeHeadCame(_ id: Int, _ validator: Validator, isWhole: Bool) -> (goesOn: Bool, gain: Gain) {
+    guard isWhole || version.judge(validator, of: id, isAlone: false) == .compare else {
+      headCame(id, isWhole: false)
+      // The answer to the silent one would first have to be compared.
+      guard let fetch = fetches[id: id], fetch.isHeld else { return (true, ([], [])) }
+      version.forget(fetch.id)
+      leave(fetch.id)
+      return (true, ([], [.cancel(id: fetch.id)]))
+    }
+    version.forget(id)
+    leave(id)
+    return (false, ([], []))
+  }
+
+  private mutating func probeHeadCame(_ id: Int, _ validator: Validator, now: Moment) -> (goesOn: Bool, gain: Gain) {
+    let isQuestion = version.asks(id)
+    switch version.headCame(id, validator) {
+    case .same: return (true, prove(now))
+    case .startAfresh: return (false, ([], disprove()))
+    case .compare, .refuse:
+      if isQuestion { compareLeft() }
+      return (true, ([], []))
+    }
+  }
+
+  /// Request `id` ended.
+  mutating func forgetAnswer(_ id: Int) { version.forget(id) }
+
+  /// An answer named another length.
+  mutating func lengthDiffers(_ found: Int64, _ now: Moment) -> [Action] {
+    if case .refuse(let refusal) = version.lengthDiffers(found) { return refuse(refusal, now) }
+    return askAgain(now)
+  }
+
+  func isHeld(_ id: Int) -> Bool { fetch(id)?.isHeld ?? false }
+
+  /// An overlap that request `id` brought was compared with the bytes here.
+  mutating func compared(isEqual: Bool, now: Moment) -> Gain {
+    let wasLeft = version.isLeft
+    switch version.compared(isEqual: isEqual) {
+    case .goesOn: return ([], [])
+    case .decided(.startAfresh, _): return ([], disprove())
+    case .decided(.same, _) where wasLeft: return prove(now)
+    case .decided(let verdict, let ids): return ([], decided(verdict, ids, now))
+    case .rechecked(let isChanged): return ([], [.rechecked(isChanged: isChanged)])
+    case .stray(let ids):
+      let actions = giveUpAnswers(ids)
+      // The origin does answer, so failures from before are no reason to wait long.
+      backOff(now, longest: settings.backoff.longest / 4)
+      return ([], actions)
+    }
+  }
+
+  /// A suspect waits for an overlap, and there is none and none will come.
+  var hasNothingToCompare: Bool {
+    version.wantsOverlaps && !version.isLeft && fetches.allSatisfy(\.isHeld) && (isBounded || heldCount == presentCount)
+      && overlaps().isEmpty
+  }
+
+  mutating func hadNothingToCompare(_ now: Moment) -> [Action] {
+    guard case .decided(let verdict, let ids) = version.hadNothingToCompare() else { return [] }
+    return decided(verdict, ids, now)
+  }
+
+  private mutating func decided(_ verdict: SourceVersion.Verdict, _ ids: [Int], _ now: Moment) -> [Action] {
+    switch verdict {
+    case .same, .startAfresh: return ids.flatMap { release($0, now) }
+    case .compare: return giveUpAnswers(ids) + askAgain(now)
+    case .refuse(let refusal): return giveUpAnswers(ids) + refuse(refusal, now)
+    }
+  }
+
+  private mutating func release(_ id: Int, _ now: Moment) -> [Action] {
+    guard let fetch = fetches[id: id], fetch.isHeld else { return [] }
+    releaseFetch(id, now)
+    let actions = began(id, isWhole: fetch.isWhole, now: now)
+    return actions + (fetches[id: id] == nil ? [] : [.release(id: id)])
+  }
+
+  private mutating func giveUpAnswers(_ ids: [Int]) -> [Action] {
+    ids.compactMap { fetch($0) }.flatMap { cancel($0) }
+  }
+
+  /// An answer contradicts the ones before it: it is not believed before the origin said so again, by another access
+  /// and a little later.
+  mutating func askAgain(_ now: Moment) -> [Action] {
+    backOff(now)
+    return replaceAccess()
+  }
+
+  mutating func refuse(_ refusal: SourceVersion.Refusal, _ now: Moment) -> [Action] {
+    let change: SourceChange = if case .length(let found) = refusal { .otherLength(found) } else { .refused }
+    return cancelAll() + giveUp(now, reason: Self.sentence(refusal, size: size)) + [.changed(change)]
+  }
+
+  static func sentence(_ refusal: SourceVersion.Refusal, size: Int64) -> String {
+    switch refusal {
+    case .bytesDiffer:
+      "the file changed at its origin while it was open: close it in every program and open it again; "
+        + "if that does not help, `fsmvp unstage` it and stage it again"
+    case .nothingToCompare:
+      "the origin shows no strong ETag that says whether the file is still the one that was begun, and no byte of it "
+        + "is left to compare: "
+        + "close it in every program and open it again; if that does not help, `fsmvp unstage` it and stage it again"
+    case .length(let found):
+      "the origin's file has \(found) bytes, but \(size) were announced when it was staged: close it in every program "
+        + "and open it again; "
+        + "if that does not help, `fsmvp unstage` it and stage it again"
+    }
+  }
+
+  func flushForOverlaps() -> [Action] { version.wantsOverlaps && !version.isLeft && overlaps().isEmpty ? [.flush] : [] }
+
+  // MARK: The end of a probe
+
+  /// - Returns: nil if request `id` is none of `version`'s.
+  mutating func probeEnded(_ id: Int, error: SourceFailure?, now: Moment) -> [Action]? {
+    guard version.asks(id) || version.compares(id) else { return nil }
+    let isOverlap = version.compares(id)
+    if let error, version.isRechecking {
+      switch (error, error.remedy) {
+      case (_, .newAccess): break
+      // Another length is an answer, once the origin has said so by several accesses. Anything else is none, and no
+      // reader waits for a byte.
+      case (.sizeDiffers(_, let found), _):
+        guard case .refuse = version.lengthDiffers(found) else {
+          version.ended(id, isComplete: false)
+          backOff(now, longest: settings.backoff.first / 2)
+          return replaceAccess()
+        }
+        version.endRecheck()
+        return [.changed(.otherLength(found)), .rechecked(isChanged: true)]
+      default: return endRecheck()
+      }
+    }
+    version.ended(id, isComplete: error == nil)
+    if isOverlap, error == nil { return [] }
+    // A page in place of the file may speak of the access; again under the next one, it is an origin that cannot be
+    // asked.
+    if case .wrongAnswer = error, backoff.wrongAnswers > 0, version.isLeft { return disprove() }
+    return failed(error ?? .cancelled, epoch: backoff.epoch, generation: generation, start: 0, now: now)
+  }
+
+  /// For the end of all fetches. The question is asked again later.
+  mutating func endProbe() -> [Action] { version.endRequests().map { [.cancel(id: $0)] } ?? [] }
+
+  // MARK: Bytes that were left
+
+  /// They are of another version, or cannot be told to be of this one.
+  mutating func disprove() -> [Action] {
+    let cancels = endProbe()
+    _ = version.drop()
+    bytes.dropLeft()
+    return cancels + [.unpin, .changed(.startedAfresh)]
+  }
+
+  private mutating func prove(_ now: Moment) -> Gain {
+    believe(unproven.ranges.flatMap { unchecked.missing(in: $0) }, now: now)
+  }
+
+  /// The bytes of `ranges` that were not dropped meanwhile are in the file as if just written.
+  private mutating func believe(_ ranges: [ByteRange], now: Moment) -> Gain {
+    var gain: Gain = ([], [])
+    for piece in bytes.believe(ranges) {
+      let (blocks, actions) = written(piece, now: now)
+      if let blocks { gain.blocks.append(blocks) }
+      gain.actions += actions
+    }
+    return gain
+  }
+
+  /// Once all is checked: compares both ends of each extent, for the largest extents. A small one is fetched as fast as
+  /// it is compared.
+  private mutating func compareLeft() {
+    guard version.isLeft, version.wantsOverlaps, unchecked.isEmpty else { return }
+    let extents = unproven.ranges.sorted { ($1.count, $0.start) < ($0.count, $1.start) }
+    for small in extents.dropFirst(settings.extentsCompared) { bytes.dropLeft(small) }
+    let overlap = settings.overlap
+    version.compare(
+      unproven.ranges.flatMap { extent in
+        extent.count <= 2 * overlap
+          ? [extent] : [ByteRange(extent.start, extent.start + overlap), ByteRange(extent.end - overlap, extent.end)]
+      })
+  }
+}

@@ -1,0 +1,4 @@
+/// Words between single quotes, as all three shells understand them.
+enum ShellQuoting {
+  static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: #"'\''"#) + "'" }
+}

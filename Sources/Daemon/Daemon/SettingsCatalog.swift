@@ -1,0 +1,22 @@
+import ControlAPI
+import MediaHub
+import Settings
+import SettingsModel
+import ShimHost
+import Staging
+import Store
+import Transfer
+
+/// Every setting of the program, in the order of `fsmvp config`: one line a module.
+package enum SettingsCatalog {
+  package static let groups: [any SettingGroup] = [
+    MediaHubSettings(),
+    FolderSettings(),
+    StagedSettings(),
+    StoreSettings(),
+    TransferSettings(),
+    ShimSettings(),
+    WebSettings(),
+    DaemonSettings(),
+  ]
+}

@@ -1,0 +1,99 @@
+import CWire
+
+/// Bytes on the link that are no frames; the link is at its end then.
+package enum FrameError: Error, Equatable, Sendable, CustomStringConvertible {
+  case badLength(UInt32)
+  case badType(UInt32)
+  case badBody(UInt32)
+
+  package var description: String {
+    switch self {
+    case .badLength(let length): "a frame of \(length) bytes"
+    case .badType(let type): "a frame of unknown type \(type)"
+    case .badBody(let type): "a frame of type \(type) with a body too short"
+    }
+  }
+}
+
+/// The frames that the shim sends on the link.
+package enum ShimFrame: Equatable, Sendable {
+  /// The order of that number is carried out.
+  case acknowledged(UInt64)
+  /// Level as the shim numbers them (0 error, 1 warning, 2 notice, 3 debug), and text.
+  case log(level: UInt32, text: String)
+}
+
+/// The orders of the control plane; each is acknowledged by number.
+package enum Order: Equatable, Sendable {
+  case invalidateAttributes(node: UInt64)
+  case invalidatePages(node: UInt64)
+  case revoked(lease: UInt64)
+
+  package func frame(number: UInt64) -> [UInt8] {
+    switch self {
+    case .invalidateAttributes(let node): invalidate(node, offset: -1, number)
+    case .invalidatePages(let node): invalidate(node, offset: 0, number)
+    case .revoked(let lease): frameBytes(FSMVP_FRAME_REVOKED, number, littleEndian(lease))
+    }
+  }
+
+  private func invalidate(_ node: UInt64, offset: Int64, _ number: UInt64) -> [UInt8] {
+    frameBytes(FSMVP_FRAME_INVALIDATE, number, littleEndian(node) + littleEndian(offset) + littleEndian(Int64(0)))
+  }
+
+  /// The shim ends; nothing is acknowledged.
+  package static func quitFrame() -> [UInt8] { frameBytes(FSMVP_FRAME_QUIT, 0, []) }
+  /// The shim finishes what its workers hold and ends; its end is the acknowledgement.
+  package static func drainFrame() -> [UInt8] { frameBytes(FSMVP_FRAME_DRAIN, 0, []) }
+  package static func logLevelFrame(_ level: UInt32) -> [UInt8] {
+    frameBytes(FSMVP_FRAME_LOG_LEVEL, 0, littleEndian(level))
+  }
+}
+
+private func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
+  withUnsafeBytes(of: value.littleEndian) { Array($0) }
+}
+
+private func frameBytes(_ type: fsmvp_frame_type, _ number: UInt64, _ body: [UInt8]) -> [UInt8] {
+  littleEndian(UInt32(16 + body.count)) + littleEndian(type.rawValue) + littleEndian(number) + body
+}
+
+/// Takes the link's bytes apart, in whatever portions they come.
+package struct FrameReader {
+  private var buffer: [UInt8] = []
+  /// The offset at which the next frame begins; the bytes before it are dropped when the next ones come.
+  private var start = 0
+
+  package init() {}
+
+  package mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    buffer.removeFirst(start)
+    start = 0
+    buffer.append(contentsOf: bytes)
+  }
+
+  /// The next whole frame, nil where more bytes are needed.
+  package mutating func next() throws(FrameError) -> ShimFrame? {
+    guard buffer.count - start >= 16 else { return nil }
+    let length = UInt32(word(0, bytes: 4))
+    guard length >= 16, length <= FSMVP_FRAME_MAX else { throw .badLength(length) }
+    let type = UInt32(word(4, bytes: 4))
+    let number = word(8, bytes: 8)
+    guard buffer.count - start >= Int(length) else { return nil }
+    defer { start += Int(length) }
+    switch fsmvp_frame_type(rawValue: type) {
+    case FSMVP_FRAME_ACK:
+      return .acknowledged(number)
+    case FSMVP_FRAME_LOG:
+      guard length >= 20 else { throw .badBody(type) }
+      let text = buffer[(start + 20)..<(start + Int(length))]
+      return .log(level: UInt32(word(16, bytes: 4)), text: String(decoding: text, as: UTF8.self))
+    default:
+      throw .badType(type)
+    }
+  }
+
+  private func word(_ offset: Int, bytes: Int) -> UInt64 {
+    (0..<bytes).reduce(0) { $0 | UInt64(buffer[start + offset + $1]) << UInt64($1 * 8) }
+  }
+}

@@ -1,0 +1,9 @@
+#pragma once
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+/* Frees memory that GnuTLS allocated. Swift sees gnutls_free() as a mutable global and may not call it. */
+static inline void cgnutls_free(void *allocated)
+{
+	gnutls_free(allocated);
+}

@@ -1,0 +1,111 @@
+import Core
+import Glibc
+import Synchronization
+import Volume
+
+/// The list of staged items on disk, for restarts. It holds recipients, so only its owner may read it (0600); no token,
+/// no link and no secret is ever written to it.
+///
+/// Every call waits for the disk: worker threads only. `JournalQueue` sees to the order.
+final class Journal: Sendable {
+  struct Contents: Sendable, Equatable {
+    var origins = StagedItems.Origins()
+    /// By rising sequence number.
+    var items: [Item] = []
+    /// The recipients of earlier staging, the last one first.
+    var recipients: [String] = []
+    struct Item: Sendable, Equatable {
+      var entry: StagedEntry
+      var order: UInt64
+      /// Unstaged while open: its readers may still be there.
+      var isLeaving = false
+      var isPinned = false
+    }
+  }
+
+  static let schema: Int64 = 5
+  /// The times of files staged for recipients are remembered for so many stagings.
+  static let dates: UInt64 = 200_000
+  /// So many recipients are remembered.
+  static let recipients = 20
+  let path: String
+  private let connection: Mutex<SQLite?>
+
+  /// Opens the journal, or makes it, and reads it.
+  /// - Parameter wall: nanoseconds since 1970, for a new one.
+  static func open(path: String, wall: Int64) -> Result<(journal: Journal, contents: Contents), StagingError> {
+    do throws(SQLiteError) {
+      try prepareFile(path)
+      let journal = Journal(path: path, try SQLite(path: path))
+      let found = try journal.connection.withLock { database throws(SQLiteError) in
+        try database?.readingJournal(wall: wall)
+      }
+      switch found {
+      case .contents(let contents)?: return .success((journal, contents))
+      case .newer(let version)?:
+        return .failure(
+          .failed(
+            "\(path) was written by a newer version (schema \(version), this one knows \(schema)): update fsmvp, or "
+              + "move it away"
+          ))
+      case .damaged?, nil: return .failure(damaged(path))
+      }
+    } catch {
+      if error.isDamage { return .failure(damaged(path)) }
+      if error.isBusy { return .failure(.failed("\(path) is in use by another fsmvp: stop that one first")) }
+      return .failure(.failed("\(path), the list of staged items, cannot be opened: \(error.message)"))
+    }
+  }
+
+  private init(path: String, _ database: consuming sending SQLite) {
+    self.path = path
+    connection = Mutex(database)
+  }
+
+  private static func damaged(_ path: String) -> StagingError {
+    .failed("\(path), the list of staged items, is damaged: move it away to start with an empty list")
+  }
+
+  /// SQLite would make it readable to all; its other files take over the mode of this one.
+  private static func prepareFile(_ path: String) throws(SQLiteError) {
+    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    guard descriptor >= 0 else { throw SQLiteError(code: 0, message: "\(Errno.current)") }
+    _ = fchmod(descriptor, 0o600)
+    Glibc.close(descriptor)
+  }
+
+  // MARK: Writing
+
+  /// Writes all parts as one transaction; where that fails, each as its own, so that none keeps the others out.
+  /// - Returns: for each part, why it could not be written; nothing of it was, then.
+  func write(_ parts: [[JournalChange]]) -> [SQLiteError?] {
+    guard write(Array(parts.joined())) != nil else { return parts.map { _ in nil } }
+    return parts.map { write($0) }
+  }
+
+  private func write(_ changes: [JournalChange]) -> SQLiteError? {
+    connection.withLock { database in
+      guard database != nil else { return SQLiteError(code: 0, message: "it is closed") }
+      do throws(SQLiteError) {
+        try database?.writeJournal(changes)
+        return nil
+      } catch {
+        return error
+      }
+    }
+  }
+
+  /// The time that the file had when it was staged for the recipient before, if that is remembered; in nanoseconds
+  /// since 1970.
+  func modified(_ pair: UInt64) -> Int64? {
+    connection.withLock { database in
+      var found: Int64?
+      try? database?.run("SELECT modified FROM dates WHERE pair = ?", [.integer(Int64(bitPattern: pair))]) {
+        found = $0.integer(0)
+      }
+      return found
+    }
+  }
+
+  func close() { connection.withLock { $0 = nil } }
+}

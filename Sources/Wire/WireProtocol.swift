@@ -1,7 +1,0 @@
-import CWire
-
-/// The contract between the two programs.
-package enum WireProtocol {
-  /// Its number; programs with different ones do not work together.
-  package static let abi: UInt32 = FSMVP_ABI
-}
