@@ -47,6 +47,15 @@ def test_a_folder_that_was_removed_is_made_again(sim, run):
         assert second.code == 1 and f"(pid {run.process.pid})" in second.err, second
 
 
+def test_an_open_file_is_read_on_after_the_folder_was_removed(sim, run):
+    file = sim.add(MiB)
+    with open(run.stage(file), "rb") as stream:
+        remove(run)
+        assert stream.read() == sim.bytes(file, "somebody")
+        wait_until(lambda: run.cli("status").code == 0, what="an answer")
+    assert run.stop() == 0
+
+
 def test_an_upload_survives_the_folder_and_then_the_control_plane(sim, run):
     size = 8 * MiB
     file = sim.add(size, "film.mp4")

@@ -283,13 +283,3 @@ def test_a_temporary_folder_that_is_missing_names_the_setting_or_is_made(make):
     for variable in ("FSMVP_RUNTIME_DIR", "XDG_RUNTIME_DIR"):
         run.environment.pop(variable, None)
     refused(run, "/proc/nowhere", "runtime_dir")
-
-
-def test_the_runtime_folder_goes_while_it_runs_and_nobody_is_any_worse(sim, run):
-    file = sim.add(SIZE)
-    path = run.stage(file)
-    with open(path, "rb") as stream:
-        subprocess.run(["rm", "-rf", run.runtime], check=True)
-        assert stream.read() == sim.bytes(file, "somebody")
-        wait_until(lambda: run.cli("status").code == 0, what="an answer")
-    assert run.stop() == 0
