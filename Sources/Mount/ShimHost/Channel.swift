@@ -5,7 +5,8 @@ import Volume
 import Wire
 
 /// The resources that a mount's processes share, as a shim's hello brought them: the region with the objects that read
-/// it, /dev/fuse, the doorbells, the listening socket.
+/// it, /dev/fuse, the doorbells, the listening socket. `ShimHost` makes one for each mount and keeps it in its phase;
+/// it is used on the dispatch loop and waits for nothing.
 @DispatchLoop
 final class Channel {
   let region: Region
@@ -76,7 +77,7 @@ final class Channel {
   func close() { poll.close() }
 }
 
-/// A mount that is there.
+/// A mount that is there. The phase of `ShimHost` holds it.
 struct Mounted {
   let channel: Channel
   /// Absolute and free of links.

@@ -3,7 +3,8 @@ import EventLoop
 import Glibc
 import Wire
 
-/// Asks a shim for its hello, on worker threads. One at a time; `interrupt` ends the wait.
+/// Asks a shim for its hello, on worker threads. One at a time; `interrupt` ends the wait. `ShimLink` has one, and each
+/// start of a `ShimHost`; its only state is the socket that is waited for, which it changes on the dispatch loop.
 @DispatchLoop
 final class Greeter {
   /// Descriptors for starting shims and talking to them when all others of the process are in use (docs/adr/0020).

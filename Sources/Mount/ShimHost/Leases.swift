@@ -3,7 +3,9 @@ import Telemetry
 import Volume
 import Wire
 
-/// The lease table of a mount, and the shim's word that it has let go of what ended.
+/// The lease table of a mount, and the shim's word that it has let go of what ended. The mount's `Channel` owns it;
+/// `Leases` owns the `LeaseTable`, which writes the rows in the region; all calls are on the dispatch loop and touch no
+/// file.
 @DispatchLoop
 final class Leases {
   private let table: LeaseTable

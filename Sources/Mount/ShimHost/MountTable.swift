@@ -18,7 +18,9 @@ package struct MountEntry: Equatable, Sendable {
   package var isFuse: Bool { type == "fuse" || type == "fuseblk" || type.hasPrefix("fuse.") }
 }
 
-/// The mounts this process sees. Never found out by touching a mount: a FUSE mount answers when its process does.
+/// The mounts this process sees. Never found out by touching a mount: a FUSE mount answers when its process does. It is
+/// a value: `read` reads /proc/self/mountinfo at once, for worker threads and for the end of the process, and nothing
+/// is kept.
 package struct MountTable: Equatable, Sendable {
   package var entries: [MountEntry]
 

@@ -2,7 +2,8 @@ import CLinux
 import Core
 import Glibc
 
-/// The folder to mount on, looked at before anything is started. The functions wait for disks: for worker threads.
+/// The folder to mount on, looked at before anything is started. The functions wait for disks: for worker threads. They
+/// keep no state, and serve `ShimHost` before it starts a shim and `Survivor` before one is adopted.
 package enum Mountpoint {
   package enum Finding: Equatable, Sendable {
     /// An empty folder, with its path free of links.

@@ -2,7 +2,8 @@ import Volume
 import Wire
 
 /// Handles that were told to the volume as open, and not yet as released: by the row of the handle table they are in.
-/// An array, since each step of a dictionary of 65,536 handles that grows would stop the loop for milliseconds.
+/// An array, since each step of a dictionary of 65,536 handles that grows would stop the loop for milliseconds. It is a
+/// value in `Dispatch`, which owns it; it touches nothing else.
 struct OpenTable {
   private struct Row {
     var handle: UInt64

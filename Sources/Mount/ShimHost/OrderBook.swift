@@ -3,7 +3,7 @@ import Wire
 
 /// Orders to the shim that it has not acknowledged yet, by rising number. They are kept as said, to be said again to
 /// the shim that answers the link next. Each call costs the same however many wait, since shims acknowledge in the
-/// order they were told.
+/// order they were told. It is a value in `ShimLink`, which owns it and sends what it returns.
 struct OrderBook {
   private struct Entry {
     var number: UInt64

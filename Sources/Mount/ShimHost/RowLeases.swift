@@ -2,7 +2,9 @@ import Glibc
 import Volume
 import Wire
 
-/// A lease as volumes hold it: a row of the table.
+/// A lease as volumes hold it: a row of the table. The types of this file are thin values over rows that `LeaseTable`
+/// owns; their calls write the region, from any thread. `StandingWindow.take` alone reads bytes of the window, on a
+/// worker thread.
 protocol RowLease: Lease { var row: RegionLease { get } }
 
 extension RowLease {

@@ -1,6 +1,6 @@
 import Wire
 
-/// The mount's status, for `fsmvp status`.
+/// The mount's status, for `fsmvp status`. It is a value that `ShimHost.figures` makes anew for each question.
 package struct ShimFigures: Codable, Equatable, Sendable {
   package enum State: String, Codable, Sendable {
     case serving

@@ -24,7 +24,9 @@ protocol FleetOwner: AnyObject {
 }
 
 /// The shims of a mount: the processes, and the hands of `Supervision`: what happens to them goes in, what it decides
-/// is done.
+/// is done. `ShimHost` has one for each mount. The fleet owns the `ShimProcess` objects, the timers and the state of
+/// `Supervision`, on the dispatch loop; it starts processes and sends signals, and of the region it reads which shim is
+/// active and the heartbeat, and writes when it kills one.
 @DispatchLoop
 final class ShimFleet {
   private static let tick = Duration.milliseconds(500)

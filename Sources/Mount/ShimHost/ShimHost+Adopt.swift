@@ -6,6 +6,8 @@ import Telemetry
 import Volume
 import Wire
 
+/// The start of a mount whose shims outlived their control plane. The steps are on the dispatch loop and change the
+/// start's `Start`; what waits for processes or walks whole tables runs on worker threads.
 extension ShimHost {
   /// Goes on where a dead control plane stopped: its shims, its region, what it had open and leased. Nil where the
   /// settings have changed since: then those shims are ended, and the mount is to be made anew.

@@ -5,6 +5,8 @@ import Glibc
 import Telemetry
 import Wire
 
+/// The first step of a start without shims to adopt: it looks at /dev/fuse and the mount point, detaches dead mounts
+/// and makes the socket, all on worker threads, and starts no shim.
 extension ShimHost {
   /// A folder to mount on, with nothing of ours left on it or elsewhere, and a socket to listen on.
   func prepare(_ start: Start) async throws(ShimHostError) -> OwnedDescriptor {

@@ -2,7 +2,8 @@ import Core
 import Glibc
 import Wire
 
-/// A person's commands about the shims; one at a time, the others wait.
+/// A person's commands about the shims; one at a time, the others wait. They act through `ShimFleet` and have no state
+/// but the turns, on the dispatch loop.
 extension ShimHost {
   private static let limit = Duration.seconds(15)
 
@@ -77,7 +78,7 @@ extension ShimHost {
   }
 }
 
-/// Lets one command at a time run.
+/// Lets one command at a time run. Each `ShimHost` has one, `commands`.
 @DispatchLoop
 final class Turns {
   private var isTaken = false

@@ -5,6 +5,8 @@ import Glibc
 import Telemetry
 import Wire
 
+/// The name of the shims' socket in the runtime folder, looked after while the mount serves. It runs on the dispatch
+/// loop; the folder is touched on worker threads.
 extension ShimHost {
   /// Binds the shims' socket again if its name was removed: by it the next control plane finds them. They inherit the
   /// socket, so they are replaced in turn; uploads go on. If they cannot be replaced now, the next call tries again.

@@ -5,7 +5,8 @@ import Telemetry
 import Volume
 import Wire
 
-/// A mount that is there: its shims come and go, and it may be lost.
+/// A mount that is there: its shims come and go, and it may be lost. These are the calls of `ShimFleet` and `ShimLink`
+/// back to their owner, on the dispatch loop.
 extension ShimHost: FleetOwner {
   /// The start is over: from now on a shim that ends is replaced.
   func serve(_ mounted: Mounted) {

@@ -7,6 +7,8 @@ import Telemetry
 import Volume
 import Wire
 
+/// The start of a mount. `Start` holds what has been made so far, so that a stop in between can take it down; the steps
+/// are on the dispatch loop, connecting and mapping on worker threads.
 extension ShimHost {
   /// Adopts the mount of a control plane that died, or else starts a shim, and returns once the mount is there: INIT
   /// answered, hello done, mountinfo shows it. If it throws, nothing is left; shims of another control plane go on

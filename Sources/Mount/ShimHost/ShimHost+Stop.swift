@@ -5,6 +5,8 @@ import Telemetry
 import Volume
 import Wire
 
+/// The end of a mount, from whatever phase it is in. The steps are on the dispatch loop; unmounting and reading
+/// mountinfo are done on worker threads.
 extension ShimHost {
   /// Ends the mount in order: every request in hand and every new one is answered EIO, then unmount, lazily where it is
   /// busy, then the kernel's side of the connection is ended, then the shim. Returns when all of it is gone, within

@@ -2,7 +2,8 @@ import Core
 import Volume
 import Wire
 
-/// The calls that the volume makes on its mount.
+/// The calls that the volume makes on its mount. They come on the dispatch loop and keep no state of their own: leases
+/// go to `Leases`, orders to `ShimLink`, figures come from the region.
 extension ShimHost: VolumeHost {
   package func grantLease(node: NodeID, root: Int, name: String, length: Int64) throws(LeaseRefusal) -> any Lease {
     guard let channel else { throw .notMounted }

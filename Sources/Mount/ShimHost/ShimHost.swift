@@ -7,7 +7,8 @@ import Wire
 /// table, `Channel` what is shared.
 ///
 /// Everything happens on the dispatch loop, most of it inside the doorbell's callback; what may wait (connecting,
-/// mounting, unmounting, reading mountinfo) is done on worker threads in between.
+/// mounting, unmounting, reading mountinfo) is done on worker threads in between. Each `Mount` of the control plane has
+/// one, which owns the parts.
 @DispatchLoop
 package final class ShimHost {
   package struct Options: Sendable {

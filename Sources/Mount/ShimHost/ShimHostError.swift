@@ -4,7 +4,7 @@ import Glibc
 import Wire
 
 /// Why there is no mount. Each description is a sentence for the log or the terminal: what happened, which setting
-/// matters, what to do.
+/// matters, what to do. It is a value without state; `ShimHost` and `Survivor` throw it.
 package enum ShimHostError: Error, Equatable, Sendable, CustomStringConvertible {
   case runtimePathTooLong(String)
   case socket(String, Errno)

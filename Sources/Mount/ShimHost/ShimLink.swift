@@ -6,7 +6,9 @@ import Telemetry
 import Wire
 
 /// The connection to the shim that serves: orders to it, and its acknowledgements and log lines. It ends with each
-/// shim; what was not acknowledged is said again to the next one, and so is the log's level.
+/// shim; what was not acknowledged is said again to the next one, and so is the log's level. `ShimHost` has one for
+/// each mount. The link owns the pipe and the `OrderBook`, all on the dispatch loop; connecting is done on worker
+/// threads by its `Greeter`.
 @DispatchLoop
 final class ShimLink {
   private let path: String

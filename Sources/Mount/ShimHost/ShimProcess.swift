@@ -6,7 +6,8 @@ import Glibc
 import Wire
 
 /// A shim that runs: our child, or one that another control plane started and that is watched by a pidfd. Either way a
-/// signal reaches that process and never one that got its number later.
+/// signal reaches that process and never one that got its number later. `ShimFleet` owns it, on the dispatch loop; it
+/// touches the process and its pidfd and nothing of the mount.
 @DispatchLoop
 final class ShimProcess {
   typealias End = LoopProcess.End

@@ -1,6 +1,7 @@
 import SettingsModel
 
-/// The processes that serve a mount.
+/// The processes that serve a mount. The keys are values: this file declares them and copies them into
+/// `ShimHost.Options`, without state of its own.
 package struct ShimSettings: SettingGroup {
   package let workers = Setting.count("workers", 1...16, default: 2, "threads of the shim that read requests")
   package let standby = Setting.flag(

@@ -9,7 +9,8 @@ import Glibc
 /// A successor claims the mount by itself, whether we live or not. So all there is to do after a death is to see that
 /// one is there, that it does claim, and that there is another one behind it; and to give up if shims die one after
 /// another by their own fault. A lack of descriptors, memory or tasks is no fault of theirs: it is waited out, however
-/// long it takes, and told (`shortage`).
+/// long it takes, and told (`shortage`). `ShimFleet` owns the one value of a mount, on the dispatch loop, and does what
+/// it returns.
 struct Supervision {
   struct Options: Sendable {
     /// Keep a shim ready beside the one that serves.

@@ -7,7 +7,8 @@ import Wire
 
 /// The shims of a control plane that died, found by the socket they listen on. They serve what they have; a new control
 /// plane adopts them, or ends them in order where the settings have changed. Everything here waits for other processes:
-/// for worker threads, or before the loops start.
+/// for worker threads, or before the loops start. The control plane's `Mount` holds it; its only state that changes is
+/// the greeting, behind a lock.
 package final class Survivor: Sendable {
   let region: Region
   private let path: String

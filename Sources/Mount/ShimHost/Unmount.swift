@@ -4,7 +4,8 @@ import EventLoop
 import Glibc
 import Wire
 
-/// Ends a mount. Everything here waits for the kernel: for worker threads, or for a process that is about to end.
+/// Ends a mount. Everything here waits for the kernel: for worker threads, or for a process that is about to end. It
+/// calls umount2, runs fusermount3 and writes to /sys/fs/fuse/connections, and keeps no state.
 enum Unmount {
   /// Unmounts the path; nil, or why that failed. With root's rights by system call, otherwise or if that fails by
   /// fusermount3.

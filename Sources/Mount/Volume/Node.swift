@@ -1,5 +1,5 @@
 /// A node of a volume: what the kernel calls nodeid, and the inode number people see. Stable, and never used again for
-/// something else.
+/// something else. The types of this file are plain values.
 package struct NodeID: Hashable, Sendable, CustomStringConvertible {
   package let rawValue: UInt64
   package init(_ rawValue: UInt64) { self.rawValue = rawValue }

@@ -5,7 +5,7 @@ import Core
 ///
 /// Every call comes on the dispatch loop and returns at once; what takes time (the first open of a file, a read of
 /// missing bytes) is answered through its `reply`, exactly once, from any thread. A node that is gone is `ESTALE`,
-/// never `ENOENT`: the kernel then walks the path again.
+/// never `ENOENT`: the kernel then walks the path again. `Dispatch` makes the calls, for the one mount of the volume.
 @DispatchLoop
 package protocol Volume: AnyObject {
   /// Whether every mutating operation is refused with EROFS.

@@ -2,7 +2,8 @@ import Core
 import Glibc
 
 /// An eventfd. The producer stores first and rings afterwards; the consumer clears first and looks afterwards: then
-/// nothing is missed.
+/// nothing is missed. The descriptor is shared with the shims; `Channel` has the two of a mount. Any thread may ring,
+/// none waits.
 package struct Doorbell: Sendable {
   private let descriptor: OwnedDescriptor
   package init(_ descriptor: OwnedDescriptor) { self.descriptor = descriptor }

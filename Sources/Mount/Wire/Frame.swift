@@ -58,7 +58,8 @@ private func frameBytes(_ type: fsmvp_frame_type, _ number: UInt64, _ body: [UIn
   littleEndian(UInt32(16 + body.count)) + littleEndian(type.rawValue) + littleEndian(number) + body
 }
 
-/// Takes the link's bytes apart, in whatever portions they come.
+/// Takes the link's bytes apart, in whatever portions they come. It is a value in `ShimLink`, which owns it; it reads
+/// no socket itself.
 package struct FrameReader {
   private var buffer: [UInt8] = []
   /// The offset at which the next frame begins; the bytes before it are dropped when the next ones come.

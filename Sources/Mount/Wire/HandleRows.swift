@@ -13,7 +13,8 @@ package struct HandleRow: Equatable, Sendable {
   package var pid: UInt32
 }
 
-/// The table of open files, which the shim writes; the control plane reads it, and frees what was released.
+/// The table of open files, which the shim writes; the control plane reads it, and frees what was released. It is a
+/// view of the region without state of its own, for `Dispatch` and for an adoption.
 package struct HandleRows: Sendable {
   private let region: Region
   package init(region: Region) { self.region = region }

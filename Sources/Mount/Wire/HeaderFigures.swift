@@ -19,6 +19,8 @@ package struct ShimCounters: Codable, Equatable, Sendable {
   package var bytesLeased: UInt64
 }
 
+/// Fields of the header, each with the side that may write it in `fsmvp_wire.h`; no state is kept here, and any thread
+/// may call.
 extension Region {
   package var counters: ShimCounters {
     ShimCounters(

@@ -55,7 +55,8 @@ package struct Greeting: Sendable {
   package var roots: ArraySlice<OwnedDescriptor> { descriptors[Int(FSMVP_FD_ROOT.rawValue)...] }
 }
 
-/// The first exchange on the link. Everything here waits: for worker threads.
+/// The first exchange on the link. Everything here waits: for worker threads. It touches the Unix socket of a shim
+/// alone and keeps no state.
 package enum Hello {
   /// A connection to the shim's socket, checked for its user and with our hello said: the shim gives a connection half
   /// a second for that, and the next job for a worker thread may wait longer. Close-on-exec.

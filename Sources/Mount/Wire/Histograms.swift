@@ -8,6 +8,7 @@ package struct HistogramSummary: Codable, Equatable, Sendable {
   package var max: UInt64
 }
 
+/// The times that both sides have added up in the region, copied out. Nothing is written here.
 extension Region {
   private static let ops: [(String, fsmvp_op)] = [
     ("lookup", FSMVP_OP_LOOKUP), ("getattr", FSMVP_OP_GETATTR), ("readdir", FSMVP_OP_READDIR), ("open", FSMVP_OP_OPEN),

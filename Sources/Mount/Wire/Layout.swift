@@ -1,5 +1,5 @@
 // Offsets of the fields that Swift reads or writes, as `fsmvp_wire.h` asserts them. `LayoutTests` compares them with
-// the imported structs.
+// the imported structs. They are constants; `SharedBytes` makes the accesses.
 
 enum HeaderField {
   static let volumeFlags = 24

@@ -2,7 +2,8 @@ import CWire
 import Synchronization
 
 /// A granted row of the lease table with its words of the maps; what leases over files and over the window have in
-/// common.
+/// common. `LeaseTable` makes and ends it; it has the lock by which no thread writes to the map of a row that has
+/// ended.
 package final class LeaseRow: Sendable {
   let region: Region
   let index: Int

@@ -21,6 +21,8 @@ package struct InheritedWindowRow: Sendable {
   package static let mostFrames = 4
 }
 
+/// The table of a dead control plane, read from the region and checked, before the new one grants anything. A worker
+/// thread does it, and the table goes to the dispatch loop afterwards.
 extension LeaseTable {
   /// The table as a dead control plane left it, in a region that shims serve from now.
   ///

@@ -3,7 +3,8 @@ import CWire
 /// The rows of the lease table, all written here. One thread grants, revokes and frees (the dispatch loop's).
 ///
 /// A row's generation is odd from the moment it is not to be used until it says something new and true; the last
-/// generation of each row is kept here, as what the region says may have been written by the other side.
+/// generation of each row is kept here, as what the region says may have been written by the other side. The mount's
+/// `Leases` owns it.
 package final class LeaseTable {
   let region: Region
   var maps: MapAllocator

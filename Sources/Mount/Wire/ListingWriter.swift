@@ -1,6 +1,7 @@
 import CWire
 
-/// Writes a listing's entries into a slot's payload row, until it is full.
+/// Writes a listing's entries into a slot's payload row, until it is full. It is a value of one call of `Dispatch`,
+/// whose slot is control's until it is completed.
 package struct ListingWriter {
   private let row: SharedBytes
   /// Bytes written.

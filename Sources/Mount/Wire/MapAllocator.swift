@@ -1,5 +1,6 @@
 /// Which words of the section of block maps are in use. First fit, lowest place first, so that the section stays dense
-/// and its pages few. It lives in the control plane alone: nothing here is read from the region.
+/// and its pages few. It lives in the control plane alone: nothing here is read from the region. It is a value in
+/// `LeaseTable`, which owns it.
 struct MapAllocator: Equatable {
   /// Free runs of words: sorted, disjoint, never touching.
   private(set) var free: [Range<Int>]

@@ -1,6 +1,7 @@
 import CWire
 
-/// How much of a file is here, as coarsely as a person looks at it.
+/// How much of a file is here, as coarsely as a person looks at it. These are pure functions over a lease's map, which
+/// is read without a lock and may change meanwhile.
 enum Presence {
   /// The value of a cell of which everything is here.
   static let whole: UInt8 = 15

@@ -2,7 +2,8 @@ import CWire
 import Glibc
 import Synchronization
 
-/// Pid and start time of processes, as the region has them.
+/// Pid and start time of processes, as the region has them. Its only state is the number of this process, behind a
+/// lock, for any thread.
 enum ProcessIdentity {
   private static let own = Mutex<UInt64>(0)
 

@@ -26,6 +26,7 @@ package enum RegionError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// The memory shared with the shim, mapped. It stays mapped as long as anything refers to it, so that a late answer
 /// (from a store's thread, after the mount has ended) writes to unused memory instead of to an unmapped address.
+/// `ShimHost` maps it when a mount starts, or `Survivor` where shims are adopted, and it keeps nothing but the mapping.
 // SAFETY: every access to a shared field is atomic (`SharedBytes`); the table in `fsmvp_wire.h`, not this class, says
 // which side may write which field.
 package final class Region: @unchecked Sendable {

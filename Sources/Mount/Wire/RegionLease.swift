@@ -1,6 +1,7 @@
 import CWire
 
-/// A row over a file, and its map of a bit a block. Blocks are marked from any thread.
+/// A row over a file, and its map of a bit a block. Blocks are marked from any thread. It has no state but the row's:
+/// `LeaseTable` makes it and writes the row's fields.
 package struct RegionLease: TableLease {
   package let row: LeaseRow
   /// Blocks of the file; a file of no bytes has one.

@@ -1,7 +1,8 @@
 import CWire
 
 /// A row over frames of the window, and its map of a word a block (`fsmvp_wire.h`, WINDOW). Blocks are given and taken
-/// away from any thread, each by one call at a time; after the row's end nothing is written any more.
+/// away from any thread, each by one call at a time; after the row's end nothing is written any more. `LeaseTable`
+/// makes it; the frames' bytes are written by the volume's store, not here.
 package struct RegionWindow: TableLease {
   package let row: LeaseRow
   /// Blocks of the file; a file of no bytes has one.

@@ -2,7 +2,7 @@ import CWire
 
 /// Memory that another process writes too. A field is read once, by an atomic load, and what was read is what is
 /// checked and used: the compiler may not read it again, and the other side cannot change it in between. Offsets are
-/// those of `fsmvp_wire.h` (`Layout.swift`).
+/// those of `fsmvp_wire.h` (`Layout.swift`). It is a pointer into the mapping that `Region` owns.
 struct SharedBytes {
   let base: UnsafeMutableRawPointer
 

@@ -12,7 +12,8 @@ package struct SlotID: Hashable, Sendable, CustomStringConvertible {
   package var description: String { "\(index).\(generation)" }
 }
 
-/// The request of a slot, copied out of the region and checked.
+/// The request of a slot, copied out of the region and checked. It is a value that `SlotRing` makes for `Dispatch`; the
+/// slot itself stays in the region.
 package struct SlotRequest: Equatable, Sendable {
   package enum Call: Equatable, Sendable {
     /// The name's bytes as the kernel sent them: 1 to 255, no NUL. `node` is the directory.

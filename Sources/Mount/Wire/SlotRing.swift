@@ -6,7 +6,8 @@ import Core
 /// `walk` belongs to one thread (the dispatch loop's); `complete` may come from any. Between the two stands a private
 /// word per slot, the owner word: the slot's generation plus one, from the walk that took it until it is answered or
 /// let go. The thread that takes that word out by exchange answers; every other one is too late and writes nothing. So
-/// a row that the shim has used again is never touched by an answer to its former request.
+/// a row that the shim has used again is never touched by an answer to its former request. The mount's `Dispatch` owns
+/// it. It writes slots and rings the shim's doorbell, and touches no file.
 // SAFETY: `owners` is accessed by atomics only. A `takes` row is written by the walk before the owner word is stored
 // (release), and read by the thread that took the owner word (acquire). The counters belong to the walking thread.
 package final class SlotRing: @unchecked Sendable {

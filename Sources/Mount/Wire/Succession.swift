@@ -1,7 +1,8 @@
 import CWire
 
-/// The header's fields about the processes of a mount, and the state from which a death is judged. All but `control`
-/// are written by the shims.
+/// The header's fields about the processes of a mount, and the state from which a death is judged. The shims write
+/// them, but for the control plane's own identity; the time of a kill is written by the side that kills (`noteKill`).
+/// Each call is one atomic access or a look over rows, and keeps no state.
 extension Region {
   /// Pid and start time of the shim that serves, as the next two.
   package var active: UInt64 { fsmvp_load_acquire(header.word(HeaderField.active)) }

@@ -4,7 +4,8 @@ import Core
 import Glibc
 
 /// The memory file whose frames windows are made of: one a mount, shared by the control plane, which writes it, and the
-/// shims. Sparse: a frame takes memory once something was written there.
+/// shims. Sparse: a frame takes memory once something was written there. The control plane makes it and owns the
+/// descriptor; nothing is kept here.
 package enum WindowFile {
   /// Frames in it.
   package static let frames = Int(FSMVP_FRAMES)
