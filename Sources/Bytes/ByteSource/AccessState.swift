@@ -1,7 +1,8 @@
 import Core
 
 /// The state of one engine's access to a source: asked for, there, about to end, refused. A pure value of the source's
-/// own kind, which decides when another access is asked for; the engine's plan keeps it and tells it what happened.
+/// own kind, which decides when another access is asked for; the engine's plan keeps it and tells it what happened. It
+/// is used on the transfer loop and touches nothing.
 package protocol AccessState: Sendable {
   var phase: AccessPhase { get }
   /// The number of the latest access; 0 before the first.

@@ -4,7 +4,9 @@ import Core
 /// origin (docs/adr/0036).
 ///
 /// A source is asked for access first, and ranges are fetched by an access. `HTTPSource` mints links for that; a source
-/// that is always open is its own access.
+/// that is always open is its own access. A volume hands it over with the order of a store, and the file's
+/// `FetchEngine` holds it; both protocols are used on the transfer loop, and an implementation alone knows the network
+/// or disk behind it.
 package protocol ByteSource: Sendable {
   /// The object's length in bytes.
   var size: Int64 { get }

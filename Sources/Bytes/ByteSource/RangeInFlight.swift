@@ -15,7 +15,8 @@ package struct SourceRequest: Sendable {
   }
 }
 
-/// A range on its way. Its sink is told the end, once.
+/// A range on its way. Its sink is told the end, once. The source makes it for `FetchEngine`, whose `Flight` is the
+/// sink; both live on the transfer loop.
 @TransferLoop
 package protocol RangeInFlight: AnyObject {
   /// A rate limit of ours keeps its bytes back, so the time without bytes is not the source's fault.

@@ -1,7 +1,7 @@
 import Core
 
 /// Why a range or an access was not had, by what is to be done about it. Texts are for people and hold no address,
-/// nothing secret and no bytes of an answer.
+/// nothing secret and no bytes of an answer. It is a value, which sources make and `FetchPlan` judges.
 package enum SourceFailure: Error, Sendable, Equatable {
   /// Says nothing about the object: worth another try after a pause, or after the time that the source named.
   /// `isOverload`: fewer ranges at a time are wanted. The text is a whole sentence, as is that of all cases without

@@ -1,5 +1,5 @@
 /// The limits of a source: it says what may be handed over and by which way, beyond what is always allowed. The default
-/// is the strictest.
+/// is the strictest. It is a value of the source.
 package struct SourcePolicy: Sendable, Equatable {
   /// The object may itself be a web page, JSON or XML, which otherwise come in place of a file.
   package var mayBeText: Bool

@@ -1,6 +1,7 @@
 import Core
 
-/// The validators of the version of an object that bytes are of; both nil if the source names none.
+/// The validators of the version of an object that bytes are of; both nil if the source names none. It is a value;
+/// `SourceVersion` decides about it.
 package struct Validator: Sendable, Equatable {
   /// A strong ETag, with its quotes; weak ones are not kept.
   package var etag: String?

@@ -1,7 +1,8 @@
 import Core
 import EventLoop
 
-/// Calls once after a time, unless it is stopped or started again.
+/// Calls once after a time, unless it is stopped or started again. An alarm belongs to the object that made it, on the
+/// dispatch loop; it touches a timer of the loop and nothing else.
 @DispatchLoop
 package protocol Alarm: AnyObject {
   func start(after delay: Duration)

@@ -6,7 +6,8 @@ import Telemetry
 import Volume
 
 /// The leases and stores behind the generations that `FileKeeper` draws: makes them, connects the two, and gives both
-/// back.
+/// back. `FileCache` owns it. Its tables are changed on the dispatch loop; the stores themselves live on the transfer
+/// loop, and calls to them are sent there.
 @DispatchLoop
 package final class BackingStores {
   private enum Granted {

@@ -4,7 +4,8 @@ import EventLoop
 import Store
 import Volume
 
-/// A file's bytes; `FetchStore` and the stores say what each call promises.
+/// A file's bytes; `FetchStore` and the stores say what each call promises. `BackingStores` holds it, and calls it on
+/// the transfer loop.
 @TransferLoop
 package protocol Backing: AnyObject, Sendable {
   var onFailure: (@Sendable (String?) -> Void)? { get set }
@@ -98,6 +99,8 @@ package struct WindowMemory: Sendable {
   }
 }
 
+/// Makes the stores for `FileCache`, which owns it; the maker owns the window's pool once the first window is made. It
+/// runs on the transfer loop; files are made on worker threads.
 @TransferLoop
 package final class StoreMaker: BackingMaker {
   package nonisolated let folder: CacheFolder

@@ -3,7 +3,7 @@ import Volume
 
 /// A file of the cache folder, by its name: which file of which volume it belongs to, and in which generation of its
 /// bytes. Names never repeat, because generations do not. A volume starts and stops with the files that carry its own
-/// id and leaves all others alone.
+/// id and leaves all others alone. It is a pure value, which touches no file.
 package struct BytesFile: Hashable, Sendable {
   package enum Kind: String, Sendable { case bytes, sums }
   package let key: FileKey

@@ -3,7 +3,8 @@ import Synchronization
 /// The reason why an item's bytes do not come, for people; written by the transfer loop, read when items are listed.
 ///
 /// Only the store that serves readers can set it: a file whose disk is full may well fail again beside the window that
-/// stands in for it.
+/// stands in for it. The volume makes one for each item and hands it to the store with its order; its state is behind a
+/// lock.
 package final class FailureNote: Sendable {
   package enum Store { case file, window }
 

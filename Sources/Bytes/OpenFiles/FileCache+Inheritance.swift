@@ -5,7 +5,7 @@ import Telemetry
 import Volume
 
 /// The start after a death: of the control plane alone, with handles and leases that stand, or of everything, with
-/// files alone.
+/// files alone. It runs on the dispatch loop, in steps; files are looked at and unlinked on other threads.
 extension FileCache {
   /// Files that are looked at in one step.
   private static var step: Int { 64 }

@@ -3,7 +3,8 @@ import EventLoop
 import Telemetry
 import Volume
 
-/// The end of a volume's files on the disk.
+/// The end of a volume's files on the disk. It runs on the dispatch loop, which waits for stores to close; the files
+/// are unlinked on the thread of deletions.
 extension FileCache {
   /// After the unmount: unlinks every file of the volume's bytes but those of pinned files.
   /// - Parameters:

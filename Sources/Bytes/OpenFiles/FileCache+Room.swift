@@ -4,7 +4,8 @@ import Store
 import Telemetry
 import Volume
 
-/// The bytes that are here: which go so that others have room, and how much there is.
+/// The bytes that are here: which go so that others have room, and how much there is. It runs on the dispatch loop;
+/// files are unlinked on the thread of deletions.
 extension FileCache {
   /// How long a clearing waits for the space to be free; a shim that hangs is replaced before.
   private static var clearPatience: Duration { .seconds(30) }

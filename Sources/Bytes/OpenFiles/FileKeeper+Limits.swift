@@ -1,5 +1,6 @@
 import Glibc
 
+/// How many stores may stand, by the limit of descriptors: computed once, when the cache is made, without state.
 extension FileKeeper.Rules {
   /// Descriptors that are not for files of bytes: connections, the journal, the mount, shims, the control API.
   private static var reserve: UInt64 { 256 }

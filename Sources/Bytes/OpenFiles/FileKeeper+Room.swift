@@ -1,7 +1,8 @@
 import Core
 import Volume
 
-/// Bytes that are fetched or kept without a reader, and bytes that go although their file stays.
+/// Bytes that are fetched or kept without a reader, and bytes that go although their file stays. It is a part of the
+/// value that `FileCache` owns: no input or output, on the dispatch loop.
 extension FileKeeper {
   // MARK: Pin and warm
 

@@ -1,7 +1,8 @@
 import Core
 import Volume
 
-/// Stores as they come and go.
+/// Stores as they come and go. It is a part of the value that `FileCache` owns: no input or output, on the dispatch
+/// loop.
 extension FileKeeper {
   package mutating func storeMade(_ generation: StoreGeneration, isWindow: Bool = false) -> [FileAction] {
     guard awaits(generation), let key = table.owner(of: generation) else { return [.closeStore(generation)] }

@@ -7,7 +7,7 @@ import Volume
 /// Bytes are deleted in two cases only: the file has no name any more and nothing has it open; or it is neither open
 /// nor pinned, and its volume says so (after an upload), it was unused for `idleEvict`, another file needs the room, or
 /// a person clears the cache. A file that is only not in use is parked: its bytes stay on the disk, and it holds
-/// nothing else.
+/// nothing else. `FileCache` owns the one value of the process, on the dispatch loop, and does what it returns.
 package struct FileKeeper: Sendable {
   package struct Rules: Sendable {
     package var closeGrace: Duration = .seconds(5)

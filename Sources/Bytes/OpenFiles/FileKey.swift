@@ -7,7 +7,7 @@ package struct VolumeID: Hashable, Sendable {
   package init(_ rawValue: UInt32) { self.rawValue = rawValue }
 }
 
-/// A file of a volume.
+/// A file of a volume. It is a plain value.
 package struct FileKey: Hashable, Sendable {
   package let volume: VolumeID
   package let node: NodeID

@@ -7,7 +7,8 @@ import Volume
 
 /// A small file of fixed content that a volume shows beside its own, served like any other: from a file in the cache
 /// folder, by a lease. Both are made when it is first opened, and stay until the volume stops. It is no file of bytes:
-/// it counts for no limit, and nothing drops it.
+/// it counts for no limit, and nothing drops it. The volume that shows it owns it, on the dispatch loop; the file is
+/// written and read on other threads.
 @DispatchLoop
 package final class FixedFile {
   private enum State {

@@ -1,7 +1,8 @@
 import Core
 
 /// Space on its way to be free: of files that are unlinked and closed but may not be gone yet, or that the shim still
-/// holds by a descriptor.
+/// holds by a descriptor. `FileCache` owns the one of the process, on the dispatch loop; these are counts, and no file
+/// is touched.
 @DispatchLoop
 package final class LeavingSpace {
   private var leaving: [Int: Int64] = [:]

@@ -2,7 +2,8 @@ import Core
 import Glibc
 import Store
 
-/// Files that earlier runs left in the cache folder. Every call waits for the disk: worker threads only.
+/// Files that earlier runs left in the cache folder. Every call waits for the disk: worker threads only. It is a value
+/// without state but the folder, whose descriptor is the control plane's; `FileCache` has it.
 package struct Leftovers: Sendable {
   package let folder: CacheFolder
   package init(folder: CacheFolder) { self.folder = folder }

@@ -45,6 +45,8 @@ package struct ParkedFile: Equatable, Sendable {
 }
 
 /// The bytes of one file of a volume, and the handles that are open on it. Every change of its state is a method here.
+/// It is a value in `FileTable`, which owns it; `FileKeeper` calls the methods, on the dispatch loop, and nothing of
+/// the disk is touched.
 package struct OpenFile: Equatable, Sendable {
   package enum State: Equatable, Sendable {
     /// There are no bytes.

@@ -3,7 +3,8 @@ import Synchronization
 import Volume
 
 /// Lets a store mark its lease until the lease is given back: its row may then be another file's, and a block written
-/// late must not be vouched for there.
+/// late must not be vouched for there. `BackingStores` makes it for each lease of a file and closes it; the store marks
+/// by it from any thread, under its lock.
 final class RevocableMarks: Sendable {
   private let lease: Mutex<(any Lease)?>
   init(_ lease: any Lease) { self.lease = Mutex(lease) }

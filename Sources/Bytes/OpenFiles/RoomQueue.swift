@@ -1,7 +1,7 @@
 import Core
 
 /// Requests for room on the disk, served one at a time in order of asking: space freed for one would else be freed
-/// again for the next.
+/// again for the next. `FileCache` owns the one of the process, on the dispatch loop.
 @DispatchLoop
 package final class RoomQueue {
   private struct Request {

@@ -1,7 +1,7 @@
 import Core
 
 /// Files by a time, the earliest first. An entry's slot is its time, moved on by as many nanoseconds as it takes to be
-/// the only one.
+/// the only one. It is a value in `FileTable` and `FileKeeper`, which own it.
 struct TimeIndex: Sendable {
   private var table = OrderedTable<FileKey>()
 

@@ -1,7 +1,8 @@
 import Core
 
 /// When the next try may begin: pauses that double from one failure to the next, or as long as the server asked for.
-/// Failures of fetches that were begun in the same epoch are one failure.
+/// Failures of fetches that were begun in the same epoch are one failure. It is a value in the file's `FetchPlan`, as
+/// is `ConnectionCap`.
 struct Backoff: Equatable {
   struct Limits: Equatable {
     var first = Duration.milliseconds(500)

@@ -2,7 +2,7 @@ import CXXHash
 import Core
 import Glibc
 
-/// How blocks are summed.
+/// How blocks are summed. Both types are values, and a sum is a pure function of the bytes; worker threads compute it.
 struct SumsRule: Equatable, Sendable {
   let seed: UInt64
   let blockSize: Int64

@@ -2,7 +2,8 @@ import Core
 import Glibc
 
 /// Buffers that received bytes wait in until they are written: of one size, bounded in number over all stores, reused,
-/// and given back to the system when nothing is fetched.
+/// and given back to the system when nothing is fetched. `FetchBudget` owns the one of the process; a buffer that is
+/// taken belongs to its `Flight`, then to the `FileWriter`.
 @TransferLoop
 final class BufferPool {
   nonisolated static let bufferSize = 256 << 10

@@ -1,7 +1,8 @@
 import Core
 import Glibc
 
-/// A folder of sparse files (a cache root); file operations on worker threads.
+/// A folder of sparse files (a cache root); file operations on worker threads. It is a value without state: the
+/// descriptor is the control plane's, and the files are their stores'.
 package struct CacheFolder: Sendable {
   /// An O_DIRECTORY descriptor, the caller's; outlives every store in it.
   package let descriptor: Int32

@@ -1,7 +1,8 @@
 import Core
 import Glibc
 
-/// How much of a disk files of bytes may take.
+/// How much of a disk files of bytes may take. The types of this file are values: figures and arithmetic without input
+/// or output.
 package struct CacheLimits: Sendable, Equatable {
   /// Bytes of all files of a folder together, written and promised; 0: 70 % of its file system.
   package var maxCache: Int64 = 0

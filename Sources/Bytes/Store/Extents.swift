@@ -2,7 +2,7 @@ import Core
 
 /// Which bytes of a file are here. A byte is held from its receipt on, in a buffer or in the file, and present once it
 /// is in the file and may be read. Bytes that an earlier process left are held and not present, until they were checked
-/// against their sums and their version was proven. A pure value.
+/// against their sums and their version was proven. A pure value. The file's `FetchPlan` owns it.
 struct Extents: Equatable {
   let size: Int64
   let blockSize: Int64

@@ -3,7 +3,8 @@ import EventLoop
 
 /// Limits shared by all stores of the process; one instance. Connections go to what reads wait for, then to what is
 /// fetched ahead of readers, then, while no open file fetches anything, to files that are fetched to be kept; and to
-/// the files of each kind in turn.
+/// the files of each kind in turn. The control plane makes it; the budget owns the queues of engines, the buffers and
+/// the writer, all on the transfer loop.
 @TransferLoop
 package final class FetchBudget {
   package struct Options: Sendable {

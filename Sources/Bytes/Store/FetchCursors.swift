@@ -4,7 +4,8 @@ import Core
 ///
 /// A read belongs to the cursor whose window it falls into, not to one whose next byte it begins with: the kernel's
 /// read-ahead comes in several requests and in any order (mountpoint-s3 allows 1 MiB back and 16 MiB forward before it
-/// calls a read a seek). A read outside all windows begins a new cursor: a probe, until it goes on.
+/// calls a read a seek). A read outside all windows begins a new cursor: a probe, until it goes on. It is a value in
+/// the file's `FetchPlan`.
 struct FetchCursors: Equatable {
   struct Cursor: Equatable {
     /// Offset of its first read.

@@ -1,7 +1,8 @@
 import ByteSource
 import Core
 
-/// Transfers and the target tell the engine what became of bytes.
+/// Transfers and the target tell the engine what became of bytes. It runs on the transfer loop; what is changed is the
+/// engine's `plan` and `flights`.
 extension FetchEngine {
   func flightBegan(_ flight: Flight, _ validator: Validator, isWhole: Bool) -> Bool {
     guard closed == nil, flights[flight.id] === flight else { return false }

@@ -5,7 +5,9 @@ import Telemetry
 
 /// Fetches a file's bytes: what is there, what is being fetched, which read waits for what. The decisions are
 /// `FetchPlan`'s; the engine does what it says and tells it what happened. Where the bytes are kept is its target's
-/// affair. Bytes are answered for only after they were validated, written and marked.
+/// affair. Bytes are answered for only after they were validated, written and marked. The file's store makes and owns
+/// it and is its target, which it refers to weakly; the engine owns the plan, the flights and the timer, on the
+/// transfer loop, and touches no file.
 @TransferLoop
 package final class FetchEngine {
   /// How a read ends.

@@ -1,6 +1,6 @@
 import Core
 
-/// Bytes come, are written, are lost.
+/// Bytes come, are written, are lost. It is a part of the pure value that the file's `FetchEngine` owns.
 extension FetchPlan {
   /// Fetch `id` handed over the bytes before `position` that it is answerable for; they are held now.
   mutating func received(_ id: Int, upTo position: Int64, now: Moment) {

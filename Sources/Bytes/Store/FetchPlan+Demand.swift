@@ -1,6 +1,7 @@
 import Core
 
-/// Demand: the bytes that a reader waits for. It goes before everything else.
+/// Demand: the bytes that a reader waits for. It goes before everything else. It is a part of the pure value that the
+/// file's `FetchEngine` owns.
 extension FetchPlan {
   enum ReadAnswer: Equatable { case present, waiting, failed(Errno) }
 

@@ -1,7 +1,8 @@
 import ByteSource
 import Core
 
-/// Failures: back off and resume, get another access, or give up; the matrix of mediahub 4.3.
+/// Failures: back off and resume, get another access, or give up; the matrix of mediahub 4.3. It is a part of the pure
+/// value that the file's `FetchEngine` owns.
 extension FetchPlan {
   /// Fetch `id` ended. Everything before its position was received; the rest is missing again.
   mutating func ended(_ id: Int, error: SourceFailure?, now: Moment) -> [Action] {

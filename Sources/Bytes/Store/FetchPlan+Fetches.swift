@@ -1,6 +1,7 @@
 import Core
 
-/// Transfers begin, are cut and end: the only part of the plan that changes `fetches`.
+/// Transfers begin, are cut and end: the only part of the plan that changes `fetches`. The file's `FetchEngine` owns
+/// the value.
 extension FetchPlan {
   mutating func drawID() -> Int {
     defer { nextID += 1 }

@@ -2,7 +2,8 @@ import Core
 
 /// The filler: bytes that no read waits for yet, in order from the readers' positions, in several ranges at once. A
 /// file on disk is fetched ahead of readers that read on, then to its end once one has read on for long; all of it if
-/// it is to be kept. A window is fetched only ahead of readers that read on.
+/// it is to be kept. A window is fetched only ahead of readers that read on. It is a part of the pure value that the
+/// file's `FetchEngine` owns.
 extension FetchPlan {
   var isFilling: Bool { filling.isAny }
 

@@ -7,7 +7,7 @@ import Core
 ///
 /// If nothing comes at all, the bytes that a reader waits for are asked for once more on a fresh connection, beside the
 /// silent one: all connections may have died with a network that changed, and an origin that only takes its time loses
-/// nothing by it.
+/// nothing by it. It is a part of the pure value that the file's `FetchEngine` owns.
 extension FetchPlan {
   // MARK: Signs of life
 

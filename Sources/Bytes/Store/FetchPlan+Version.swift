@@ -5,7 +5,8 @@ import Core
 /// version as those here.
 ///
 /// Bytes that an earlier process left are also checked block by block against their sums (`checked`). Until both are
-/// done they are held, so that they are not fetched, and not present, so that no reader gets them.
+/// done they are held, so that they are not fetched, and not present, so that no reader gets them. It is a part of the
+/// pure value that the file's `FetchEngine` owns.
 extension FetchPlan {
   /// Blocks to mark before the actions are taken.
   typealias Gain = (blocks: [Range<Int>], actions: [Action])

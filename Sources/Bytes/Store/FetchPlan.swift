@@ -9,7 +9,7 @@ import Core
 /// cuts that one short.
 ///
 /// Starting is asked for, not decided here: `wantsDemand` and `wantsFill` say that a connection would be of use, and
-/// `start` takes one.
+/// `start` takes one. The file's `FetchEngine` owns it, on the transfer loop, and does what it returns.
 struct FetchPlan {
   struct Settings: Equatable {
     var size: Int64

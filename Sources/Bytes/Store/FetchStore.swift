@@ -6,7 +6,7 @@ import Core
 package typealias StoreReply = @Sendable (Result<ByteRange, Errno>) -> (@Sendable () -> Bool)?
 
 /// A file's bytes, which an engine fetches when they are wanted: in a sparse file (`SparseStore`) or in a window of
-/// memory (`WindowStore`).
+/// memory (`WindowStore`). Each store has its own engine; all calls come on the transfer loop.
 @TransferLoop
 package protocol FetchStore: AnyObject, Sendable {
   nonisolated var engine: FetchEngine { get }

@@ -41,7 +41,7 @@ struct Fetch: Equatable {
   var ids: [Int] { hedge.map { [id, $0.id] } ?? [id] }
 }
 
-/// The ranges on their way, by start; few. No byte is in two of them.
+/// The ranges on their way, by start; few. No byte is in two of them. It is a value in the file's `FetchPlan`.
 struct Fetches: Equatable, RandomAccessCollection {
   private var all: [Fetch] = []
 

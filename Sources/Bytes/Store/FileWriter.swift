@@ -4,7 +4,8 @@ import Glibc
 
 /// Writes buffers to files on worker threads: at most two jobs at a time in the process, so that a disk that stands
 /// still leaves libuv's other threads free; buffers that follow each other in a file go as one job; bytes that a reader
-/// waits for go first.
+/// waits for go first. `FetchBudget` owns the one of the process; its queues are the transfer loop's, and a chunk's
+/// buffer is a worker's while it is written.
 @TransferLoop
 final class FileWriter {
   /// A buffer's bytes on their way into a store's file.

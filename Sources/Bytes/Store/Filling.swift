@@ -1,4 +1,5 @@
-/// The part of a file that is fetched although no read waits for it, and whether it is kept.
+/// The part of a file that is fetched although no read waits for it, and whether it is kept. It is a value: `OpenFile`
+/// makes it, and the file's `FetchPlan` keeps it.
 package struct Filling: Equatable, Sendable {
   /// Readers have it open: what comes next for those that read on is fetched before they ask.
   package var isOpen: Bool

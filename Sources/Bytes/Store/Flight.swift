@@ -2,6 +2,7 @@ import ByteSource
 import Core
 
 /// One range of a file in flight: the request, the buffer that is being filled, and who gets the calls of the transfer.
+/// `FetchEngine` makes and owns it, on the transfer loop; its buffer is of `BufferPool`.
 @TransferLoop
 final class Flight: ByteSink {
   let engine: FetchEngine

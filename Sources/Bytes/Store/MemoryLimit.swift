@@ -2,7 +2,8 @@ import Core
 import Glibc
 
 /// How much memory this process may use: what the machine has, or what the control groups it is in allow (v2 or v1),
-/// whichever is least.
+/// whichever is least. These are functions without state that read /proc and /sys/fs/cgroup, once at the start of the
+/// control plane.
 package enum MemoryLimit {
   /// Bytes for a window of `wanted`: never more than a quarter of the process's limit, because a process that is killed
   /// for its memory serves no reader.

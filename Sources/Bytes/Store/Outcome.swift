@@ -1,6 +1,7 @@
 import Core
 
-/// Whether fetching goes on or gave up until the next read, and what readers were told.
+/// Whether fetching goes on or gave up until the next read, and what readers were told. It is a value in the file's
+/// `FetchPlan`.
 struct Outcome: Equatable {
   /// A kernel asks once more for what failed, page by page; that has the same answer at once.
   static let memory = Duration.seconds(1)

@@ -1,4 +1,5 @@
-/// Whether the origin answers a range with the range, or with the whole object.
+/// Whether the origin answers a range with the range, or with the whole object. It is a value in the file's
+/// `FetchPlan`.
 struct RangeSupport: Equatable {
   /// The whole object comes for any range: one fetch from 0, nothing else.
   private(set) var isWholeOnly = false

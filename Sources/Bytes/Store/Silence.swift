@@ -1,7 +1,7 @@
 import Core
 
 /// How long connections have brought nothing, and how long they may: the origin's own pace, the turns, and the bytes
-/// given up.
+/// given up. It is a value in the file's `FetchPlan`.
 struct Silence: Equatable {
   struct Limits: Equatable {
     /// A fetch that a reader waits for and that brings nothing for so long, while others do, is begun again on another

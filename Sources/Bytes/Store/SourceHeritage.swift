@@ -3,7 +3,8 @@ import CXXHash
 import Core
 
 /// Describes the version of a file that its readers already have bytes of, for a store that serves the same readers
-/// next: after the death of a control plane, or beside a file whose disk is full.
+/// next: after the death of a control plane, or beside a file whose disk is full. It is a value that goes from one
+/// store to the next.
 package struct SourceHeritage: Sendable, Equatable {
   /// A part of the file and the XXH3-64 of its bytes.
   package struct Sample: Sendable, Equatable {

@@ -8,7 +8,7 @@ import Core
 /// date, nothing at all) is a suspect: it is held back, and bytes that are here are fetched once more by a later
 /// request and compared (an overlap). If the overlap comes under the suspect's validator and its bytes are equal, the
 /// suspect is of the same version, because an origin does not go back to an earlier one. If they differ, the origin is
-/// asked again over a new access before that is believed.
+/// asked again over a new access before that is believed. The file's `FetchPlan` has it.
 struct SourceVersion: Equatable {
   enum Verdict: Equatable {
     case same

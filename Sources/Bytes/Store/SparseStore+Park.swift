@@ -3,7 +3,7 @@ import EventLoop
 import Glibc
 
 /// A store's end with its file kept: no descriptor, no fetch and no timer is left of it, and the next store goes on
-/// with the file.
+/// with the file. It runs on the transfer loop; what it asks of the file is asked on worker threads.
 extension SparseStore {
   /// A parked file, as the next store needs to know it.
   package struct Parked: Equatable, Sendable {

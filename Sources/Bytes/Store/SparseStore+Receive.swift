@@ -4,7 +4,8 @@ import EventLoop
 import Glibc
 
 /// Bytes from the network: copied into buffers, which go to the disk when full, when the fetch ends, or when a waiter's
-/// range is complete.
+/// range is complete. It runs on the transfer loop; the buffers are of `BufferPool`, and a comparison reads the file on
+/// a worker thread.
 extension SparseStore {
   func write(_ bytes: UnsafeRawBufferPointer, _ range: ByteRange, of flight: Flight) -> Bool {
     let pieces = engine.plan.fresh(in: range)

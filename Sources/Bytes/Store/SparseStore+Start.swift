@@ -2,7 +2,7 @@ import ByteSource
 import Core
 import EventLoop
 
-/// How a store begins.
+/// How a store begins. The file is made or opened on a worker thread, and the store is made of it on the transfer loop.
 extension SparseStore {
   package enum Start: Sendable {
     /// With a new file.

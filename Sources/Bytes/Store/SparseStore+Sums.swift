@@ -2,7 +2,8 @@ import Core
 import Telemetry
 
 /// Sums of what is in the file, for a start after a death of everything; and what such a start does with them. Nothing
-/// that a reader of bytes fetched in this run waits for waits for this.
+/// that a reader of bytes fetched in this run waits for waits for this. The plan of the sums is the store's, on the
+/// transfer loop; its jobs run on worker threads, one at a time (`SumsQueue`).
 extension SparseStore {
   /// Bytes a job checks: a slow disk has them in a fraction of a second.
   private static let checkAtOnce: Int64 = 8 << 20

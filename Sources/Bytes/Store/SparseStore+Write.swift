@@ -1,7 +1,8 @@
 import Core
 import Telemetry
 
-/// From buffers to the file, and what becomes readable by it; or the error that keeps it from there.
+/// From buffers to the file, and what becomes readable by it; or the error that keeps it from there. It runs on the
+/// transfer loop; `FileWriter` writes on worker threads.
 extension SparseStore {
   func presentChanged() {
     present.store(engine.plan.presentCount, ordering: .relaxed)

@@ -4,7 +4,9 @@ import EventLoop
 import Glibc
 import Synchronization
 
-/// A file's bytes in one sparse file without other writers: write, mark, complete.
+/// A file's bytes in one sparse file without other writers: write, mark, complete. It owns the descriptor, the file in
+/// the cache folder and its own `FetchEngine`. `BackingStores` holds it; its state is the transfer loop's, and the file
+/// is touched on other threads only.
 @TransferLoop
 package final class SparseStore: FetchTarget {
   package enum Failure: Error, Sendable, Equatable {

@@ -4,7 +4,8 @@ import Core
 ///
 /// Each byte that is read earns a part of a byte to fetch ahead; bytes that were dropped unread are taken off twice. So
 /// a reader that goes on and on soon has as much fetched ahead as there is room for, and one that jumps about costs
-/// little more than what it reads (the sum of waste stays under `share / 2` of what is read, and `free`).
+/// little more than what it reads (the sum of waste stays under `share / 2` of what is read, and `free`). It is a value
+/// in the file's `FetchPlan`.
 struct Speculation: Equatable {
   struct Limits: Equatable {
     /// Allowed before anything was earned.

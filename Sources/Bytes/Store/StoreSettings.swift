@@ -1,6 +1,7 @@
 import SettingsModel
 
-/// Fetched bytes: where they are kept, how they are fetched, and how much room they take.
+/// Fetched bytes: where they are kept, how they are fetched, and how much room they take. The keys are values: this
+/// file declares them and copies them into `FetchBudget.Options`, without state of its own.
 package struct StoreSettings: SettingGroup {
   /// The place of fetched bytes: files on disk, or a window in memory.
   package enum FetchMode: String, Sendable, CaseIterable { case tempFile = "temp-file", rangeLRU = "range-lru" }

@@ -5,7 +5,7 @@ import Core
 /// It climbs: at first by doubling, as long as the rate grows with it, then by one at a time; what brings no tenth more
 /// is given back, and now and then fewer are tried and kept where nothing is lost by it. So an origin that limits each
 /// connection gets many within two seconds, and one that limits the total gets one, whose bytes come in the order a
-/// sequential reader wants them.
+/// sequential reader wants them. It is a value in the file's `FetchPlan`.
 struct StreamTuner: Equatable {
   private enum Probe: Equatable { case none, more, fewer }
 

@@ -13,6 +13,8 @@ import Core
 ///     32    length of the file, block size (64 bit each)
 ///     48    ETag and Last-Modified of each validator, as a 16 bit length and so many bytes; nothing is a length of 0
 ///     4088  XXH3-64 of all before
+///
+/// It is a value without input or output: `SumsPlan` keeps it, and `SumsFile` writes and reads it.
 struct SumsHeader: Equatable, Sendable {
   static let size = 4096
   /// The texts' end.

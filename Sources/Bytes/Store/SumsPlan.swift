@@ -2,7 +2,8 @@ import ByteSource
 import Core
 
 /// The work left for a store's file of sums: a pure value. The header goes before the first sum, and again when another
-/// validator was accepted; a new version of the source makes all sums of the old one worthless by its new seed.
+/// validator was accepted; a new version of the source makes all sums of the old one worthless by its new seed. The
+/// file's `SparseStore` owns it.
 struct SumsPlan: Equatable {
   enum Work: Equatable {
     case header(SumsHeader)

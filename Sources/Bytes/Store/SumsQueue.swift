@@ -2,7 +2,7 @@ import Core
 import EventLoop
 
 /// One job over sums at a time in the process, the stores in turn: they read files, and libuv's other threads are for
-/// work that readers wait for.
+/// work that readers wait for. `FetchBudget` owns the one of the process; the queue is the transfer loop's.
 @TransferLoop
 final class SumsQueue {
   private var waiting: [SparseStore] = []

@@ -2,7 +2,7 @@ import Core
 
 /// The reads that wait, sorted by the first byte that each still lacks. New bytes concern one run of the array and give
 /// all of it the same next missing byte, so thousands of waiters cost a binary search and the waiters that move, not a
-/// walk over all.
+/// walk over all. It is a value in `Demand`.
 struct WaiterIndex: Equatable {
   struct Waiter: Equatable {
     let id: Int

@@ -6,7 +6,7 @@ import Core
 /// A block is claimed while a fetch brings it, while a reader waits for it, and while a reader that was told it is here
 /// may still read it. Claimed blocks stay. Fetching and readers are let in only as far as there is room for all their
 /// claims at once, but one reader always is: so no window is so small that a reader starves, and no reader waits for
-/// another that waits for it.
+/// another that waits for it. `WindowPool` owns it.
 struct WindowFrames: Equatable {
   struct Key: Hashable {
     var file: Int

@@ -15,7 +15,8 @@ package protocol WindowMap: Sendable {
 }
 
 /// The window of a mount: a bounded piece of memory that holds blocks of all its files; one, on the transfer loop. The
-/// memory is the caller's memfd, which the shim reads from.
+/// memory is the caller's memfd, which the shim reads from. `StoreMaker` makes and owns it; the pool owns the mapping
+/// and what is in which frame, and tells the stores and the leases' maps.
 @TransferLoop
 package final class WindowPool {
   package nonisolated static let blockSize: Int64 = 256 << 10

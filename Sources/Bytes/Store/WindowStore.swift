@@ -5,7 +5,8 @@ import Glibc
 import Synchronization
 
 /// A file's bytes in a window of memory: what readers want now, what they have just had, and what they will want next.
-/// Nothing is kept for good, and nothing is on a disk.
+/// Nothing is kept for good, and nothing is on a disk. It owns its `FetchEngine`; the frames are of `WindowPool`.
+/// `BackingStores` holds it, and all of it happens on the transfer loop.
 @TransferLoop
 package final class WindowStore: FetchTarget {
   /// Bytes received so far, at most the file's size; from any thread.

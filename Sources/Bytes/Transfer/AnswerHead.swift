@@ -3,7 +3,7 @@
 ///
 /// A pure value. Interim heads (1xx) and the heads of redirects come through the same one: each status line begins
 /// anew. It is read as leniently as it can be without mistaking one place of the file for another; docs/ORIGINS.md has
-/// the table.
+/// the table. Each exchange has its own.
 struct AnswerHead: Equatable {
   enum Field: String, CaseIterable {
     case contentEncoding = "content-encoding"

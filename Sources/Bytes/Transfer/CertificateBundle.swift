@@ -8,7 +8,8 @@ import Glibc
 /// connection, some 17 ms of the transfer loop.
 ///
 /// A bundle that changes on disk counts from the next reload on. The system's folder of certificates is still looked
-/// into, for one certificate at a time, if a chain ends at one that the bundle lacks.
+/// into, for one certificate at a time, if a chain ends at one that the bundle lacks. Its state, a store of libcrypto,
+/// does not change after `init`, which reads files; the transfer loop uses it.
 package final class CertificateBundle: Sendable {
   /// A sentence about the file.
   package struct Failure: Error, Equatable {

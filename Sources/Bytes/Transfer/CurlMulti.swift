@@ -6,7 +6,8 @@ import EventLoop
 /// handles that run, and the connections, also those that are kept for the next request.
 ///
 /// libcurl must not be called from inside its own callbacks, and sinks are called there; so what changes the set of
-/// transfers goes through `outside`, which waits until libcurl has returned.
+/// transfers goes through `outside`, which waits until libcurl has returned. `HTTPClient` owns it, and closes it when
+/// nothing ran for a while.
 @TransferLoop
 final class CurlMulti {
   private let raw: UnsafeMutableRawPointer

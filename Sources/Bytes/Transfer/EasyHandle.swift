@@ -3,7 +3,7 @@ import Core
 import Glibc
 
 /// A libcurl easy handle: set up for one exchange at a time, then reused. Owned by the pool of `HTTPClient` or by
-/// `CurlMulti` while it runs.
+/// `CurlMulti` while it runs. All calls of it and of libcurl's callbacks are on the transfer loop.
 @TransferLoop
 final class EasyHandle {
   nonisolated static let redirectLimit = 10

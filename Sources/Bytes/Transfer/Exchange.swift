@@ -2,6 +2,8 @@ import CCurl
 import Core
 
 /// A request on its way, as libcurl's callbacks see it. Each may end the exchange; none is called after that.
+/// `RangeFetch` and `SmallExchange` are the two kinds; `EasyHandle` calls them, on the transfer loop, and `HTTPClient`
+/// looks at their clocks.
 @TransferLoop
 protocol Exchange: AnyObject {
   /// A connection stands and TLS begins on it, to the server or to the proxy.

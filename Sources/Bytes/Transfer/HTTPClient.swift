@@ -4,7 +4,9 @@ import EventLoop
 
 /// HTTP by libcurl on the transfer loop: small requests of an API, and ranges of large objects with back-pressure.
 ///
-/// Connections are kept and reused, with everything libcurl holds for them, until nothing ran for `keepAlive`.
+/// Connections are kept and reused, with everything libcurl holds for them, until nothing ran for `keepAlive`. The
+/// control plane makes the one of the process; the client owns the connections, the queue of ranges and the watch of
+/// the network, and touches no file.
 @TransferLoop
 package final class HTTPClient {
   package struct Options: Sendable {

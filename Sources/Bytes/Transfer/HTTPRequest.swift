@@ -1,6 +1,7 @@
 import Core
 
-/// A small request of an API: the whole answer is kept in memory.
+/// A small request of an API: the whole answer is kept in memory. Both types are values; `HTTPClient.perform` takes the
+/// one and returns the other.
 package struct HTTPRequest: Sendable {
   package enum Method: String, Sendable { case get = "GET", post = "POST" }
   package var method: Method

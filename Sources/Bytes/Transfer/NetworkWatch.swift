@@ -5,7 +5,8 @@ import Glibc
 import Telemetry
 
 /// Tells that connections from before may be dead: the machine's network changed, or the machine slept. If the kernel
-/// gives no socket to watch the network by (EPERM, EMFILE), it goes on with the clocks alone.
+/// gives no socket to watch the network by (EPERM, EMFILE), it goes on with the clocks alone. `HTTPClient` owns it
+/// while it has connections; it reads a netlink socket and the clocks, on the transfer loop.
 @TransferLoop
 final class NetworkWatch {
   /// Changes come in swarms.

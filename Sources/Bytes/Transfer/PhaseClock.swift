@@ -2,7 +2,8 @@ import Core
 
 /// A transfer's phase and the time of its last progress, for time-outs. A pure value.
 ///
-/// The connect and TLS phases have no limit here: libcurl keeps one clock for both, name look-up included.
+/// The connect and TLS phases have no limit here: libcurl keeps one clock for both, name look-up included. Each
+/// exchange has its own.
 struct PhaseClock: Equatable {
   enum Phase: String { case connect, tls = "TLS", headers, body }
 

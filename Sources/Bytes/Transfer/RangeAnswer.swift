@@ -2,7 +2,8 @@ import ByteSource
 import CCurl
 import Core
 
-/// The content that the head of an answer to a ranged GET promises, once it was found to hold bytes asked for.
+/// The content that the head of an answer to a ranged GET promises, once it was found to hold bytes asked for. It is a
+/// value, found by pure functions of the head; `RangeFetch` uses it at once.
 struct RangeAnswer: Equatable {
   var validator: Validator
   /// The whole object comes instead of the range (status 200).

@@ -2,7 +2,8 @@ import ByteSource
 import CCurl
 import Core
 
-/// One ranged GET on its way, made by `HTTPClient.fetch`, which keeps it until it has ended.
+/// One ranged GET on its way, made by `HTTPClient.fetch`, which keeps it until it has ended. It owns the answer so far
+/// and the libcurl handle that it has borrowed; all on the transfer loop, most of it inside libcurl's callbacks.
 @TransferLoop
 package final class RangeFetch {
   package let request: RangeRequest

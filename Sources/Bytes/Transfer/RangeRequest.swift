@@ -1,7 +1,7 @@
 import ByteSource
 import Core
 
-/// One ranged GET.
+/// One ranged GET. It is a value, which `RangeFetch` keeps.
 package struct RangeRequest: Sendable {
   /// Secret as a whole.
   package var url: Redacted<String>

@@ -4,7 +4,7 @@ import Core
 /// worth. A pure value.
 ///
 /// A range that is allowed to take may take all it has at once, beyond the bucket's content; the debt is paid before
-/// the next may.
+/// the next may. `Throttle` owns it.
 struct RateLimit: Equatable {
   /// The bucket's size; so much may come at once after a rest.
   static let depth = Duration.milliseconds(100)

@@ -3,7 +3,8 @@ import CCurl
 import Core
 
 /// The one rule of where requests may go: https, or plain http to this machine and to hosts that a policy names. Judged
-/// by libcurl's own parser, so that there are no two opinions of what a URL's host is.
+/// by libcurl's own parser, so that there are no two opinions of what a URL's host is. It is a pure function, without
+/// state or network.
 enum SecureURL {
   /// - Parameters:
   ///   - text: the URL; relative to `base`, where one is given (a Location header).

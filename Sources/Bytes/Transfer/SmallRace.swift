@@ -2,7 +2,8 @@ import Core
 
 /// A small request that may be sent a second time, on a new connection, while the first one has no answer: after a
 /// change of the network or a sleep of the machine the connection that it went by is dead as often as not, and says so
-/// only after its time-out. The first answer counts.
+/// only after its time-out. The first answer counts. `HTTPClient` owns it until it has ended, and the race owns its one
+/// or two `SmallExchange`s, on the transfer loop.
 @TransferLoop
 final class SmallRace {
   private let request: HTTPRequest

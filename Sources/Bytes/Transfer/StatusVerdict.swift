@@ -1,5 +1,5 @@
 /// The meaning of an HTTP status for a client that wants bytes of a file it was told exists; docs/ORIGINS.md has the
-/// table.
+/// table. It is a value, without state.
 package enum StatusVerdict: Sendable, Equatable, CaseIterable {
   /// The bytes follow: 206, or 200 with the whole object.
   case bytes

@@ -2,7 +2,7 @@ import Core
 import EventLoop
 
 /// Keeps ranges to the client's rate: a range that finds the bucket empty is paused and goes on in its turn, urgent
-/// ones first. Owns the queue of paused ranges.
+/// ones first. Owns the queue of paused ranges. `HTTPClient` owns it, on the transfer loop, if there is a limit.
 @TransferLoop
 final class Throttle {
   private var limit: RateLimit

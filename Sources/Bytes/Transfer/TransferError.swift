@@ -1,4 +1,5 @@
 /// Why a request failed. Descriptions are for people and hold no URL, no header value that may be secret and no body.
+/// It is a value, without state.
 package enum TransferError: Error, Sendable, Equatable {
   /// No connection, a reset, a failed name look-up, TLS. The text is libcurl's.
   case unreachable(String)

@@ -1,6 +1,7 @@
 import SettingsModel
 
-/// The way to servers: time limits, rates, proxies, certificates.
+/// The way to servers: time limits, rates, proxies, certificates. The keys are values: this file declares them and
+/// copies them into `HTTPClient.Options`, without state of its own.
 package struct TransferSettings: SettingGroup {
   package let idleTimeout = Setting.duration(
     "idle_timeout", .seconds(1) ... .seconds(3600), default: .seconds(30),
