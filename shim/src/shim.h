@@ -7,7 +7,10 @@
  * Threads: workers (read /dev/fuse, answer or forward), completion (answers what control completed), disk
  * (blocking reads), canceller (EINTR for dying callers), invalidator (orders to the kernel's caches), link
  * (main thread, libuv; before that the standby's wait and the takeover), and one that writes log lines to standard
- * error while there is no link. Only disk threads wait for a disk, and no thread waits for control. */
+ * error while there is no link. Only disk threads wait for a disk, and no thread waits for control.
+ *
+ * main.c owns the only struct shim. Each member is changed by the files of the header that has its type, and what
+ * several threads change is atomic or under the member's lock. */
 #ifndef FSMVP_SHIM_H
 #define FSMVP_SHIM_H
 

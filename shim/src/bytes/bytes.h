@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Bytes that the shim reads itself: leases, their descriptors, the window and the buffers that replies are sent from.
+ * struct leases and the buffers are members of struct shim; the files say which threads may call.
  */
 #ifndef FSMVP_BYTES_H
 #define FSMVP_BYTES_H

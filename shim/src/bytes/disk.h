@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The disk threads, which read what a row of the ring asks for and reply. No other file of this folder knows the ring.
+ * The queue and the list of busy threads are struct disk, a member of struct shim, under its lock.
  */
 #ifndef FSMVP_DISK_H
 #define FSMVP_DISK_H

@@ -4,6 +4,7 @@
  * a disk; disk threads with LEASE_MAY_BLOCK wait. No lock.
  *
  * The row of a lease is control's and may say anything: lease_view.c checks it. Bytes of a window are window.c's.
+ * Nothing is kept here.
  */
 #include "bytes/bytes.h"
 #include "life/base.h"

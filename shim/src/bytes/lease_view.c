@@ -3,7 +3,7 @@
  * A lease's row in the region: what it says, checked. Any thread; no lock, waits for nothing.
  *
  * Every field of a lease row is control's and may be anything: it is copied between two looks at the
- * generation, then checked.
+ * generation, then checked. Nothing is kept here.
  */
 #include "bytes/bytes.h"
 #include "life/base.h"

@@ -2,7 +2,8 @@
  *
  * Bytes from the window: fsmvp_wire.h, WINDOW, the reader's side. Workers, completion and disk threads; no lock.
  * A read of a memfd waits for no disk (where a machine swaps, as any memory). Control may give a frame to another
- * block at any instant, so bytes count only after a second look.
+ * block at any instant, so bytes count only after a second look. Nothing is kept here; when a frame was last used is
+ * written into the region.
  */
 #include "bytes/bytes.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The lowest header, for all folders: the region and its figures, lines of the log, the limits of the process, and how
- * threads are started and woken. Includes no other header of the shim.
+ * threads are started and woken. Includes no other header of the shim. struct region is a member of struct shim; log.c
+ * and wake.c keep their own state.
  */
 #ifndef FSMVP_BASE_H
 #define FSMVP_BASE_H

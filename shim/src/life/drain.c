@@ -2,7 +2,8 @@
  *
  * Handing over in order: the workers finish what they hold and read no more, the disk threads and the completion
  * thread finish theirs, then the process ends and the standby goes on. Its own thread. None of it is needed
- * for the protocol, which stands a death at any instruction, so nothing here is waited for without end.
+ * for the protocol, which stands a death at any instruction, so nothing here is waited for without end. An order of
+ * control begins it, once; it keeps no other state.
  */
 #include "life/base.h"
 #include "life/life.h"

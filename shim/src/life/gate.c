@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The gate at which a successor's threads, made beforehand, wait until there is something for them to do; and
- * the way out again for the threads of a shim that hands over. Every thread; waits for the gate alone.
+ * the way out again for the threads of a shim that hands over. Every thread; waits for the gate alone. Its state stands
+ * here: a flag under a lock, and an atomic one.
  */
 #include "life/life.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The process of the shim: its options, its session with libfuse, the gate of its threads and their progress, and how
- * one shim follows another. */
+ * one shim follows another. struct options and struct progress are members of struct shim, struct watch is the
+ * caller's. */
 #ifndef FSMVP_LIFE_H
 #define FSMVP_LIFE_H
 

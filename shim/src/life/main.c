@@ -3,7 +3,7 @@
  * fsmvp-shim: the kernel-facing process of one mount. The first mounts, answers FUSE_INIT, starts its threads,
  * becomes the link thread; a start that fails tells the control plane why in one sentence and leaves nothing
  * mounted. A successor is handed the mount's descriptors, makes ready, waits for the active shim's end and
- * goes on in its place.
+ * goes on in its place. The only struct shim is here.
  */
 #include "life/base.h"
 #include "life/life.h"

@@ -2,7 +2,8 @@
  *
  * A shim without a control plane: after `orphan_timeout` requests that wait for one are answered EIO, and
  * once no file is open the mount is taken away, with which all its shims end. Link thread, at its ticks;
- * waits for fusermount3 if root is not to be had.
+ * waits for fusermount3 if root is not to be had. Its only state is how long it has been alone, which is the link
+ * thread's.
  */
 #include "life/base.h"
 #include "life/life.h"

@@ -4,7 +4,8 @@
  * for something to do; the link thread looks at each beat. No lock, waits for nothing.
  *
  * A thread that waits for the kernel or for its bell is well. A worker that is stuck in one request is not, but the
- * others serve; if none of them waits or has ended anything since the last look, nothing is served any more. */
+ * others serve; if none of them waits or has ended anything since the last look, nothing is served any more. The
+ * figures are members of struct shim, each written by its own thread alone. */
 #include "life/life.h"
 
 static bool gets_on(const struct progress *progress, uint64_t *seen)

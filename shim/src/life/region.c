@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The region: one sealed memfd, its sections' addresses, its receive buffers made resident. Runs on the main
- * thread before any other exists; waits for nothing.
+ * thread before any other exists; waits for nothing. The mapping stays until the process ends.
  */
 #include "life/base.h"
 

@@ -2,7 +2,7 @@
  *
  * The libfuse session, started from the saved FUSE_INIT: the first start and a takeover are this one
  * function. Main thread; waits for nothing. libfuse never reads the descriptor and never mounts; it decodes,
- * and writes replies through io_writev.
+ * and writes replies through io_writev. The session is a member of struct shim.
  */
 #include "life/base.h"
 #include "life/life.h"

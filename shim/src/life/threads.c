@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The start of threads. Any thread that starts another one; waits for nothing.
+ * The start of threads. Any thread that starts another one; waits for nothing. Nothing is kept here.
  */
 #include "life/base.h"
 

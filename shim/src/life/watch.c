@@ -2,7 +2,8 @@
  *
  * Watching another process until it has ended for sure. Main thread of a standby; waits for that end. Proof is a
  * readable pidfd, no such process, or another start time under its number; an error of any other kind says nothing.
- * Without a pidfd (a sandbox, an old kernel, no descriptor left) /proc is asked every few milliseconds instead. */
+ * Without a pidfd (a sandbox, an old kernel, no descriptor left) /proc is asked every few milliseconds instead.
+ * struct watch is its caller's, descriptor and all. */
 #include "life/base.h"
 #include "life/life.h"
 

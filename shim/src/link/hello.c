@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The first message each way on a fresh connection. Link thread (main thread at a failed start); waits for
- * the peer's hello, at most half a second.
+ * the peer's hello, at most half a second. Nothing is kept here.
  */
 #include "link/link.h"
 #include "life/base.h"

@@ -3,7 +3,8 @@
  * The invalidator: carries out control's orders to the kernel's caches, one after another. Each waits until a
  * completion walk that began after the order came has ended, so that what control completed before it is in
  * the kernel first. It may wait for locked pages of the inode, which other threads of ours answer; never for
- * a directory's lock (no INVAL_ENTRY here).
+ * a directory's lock (no INVAL_ENTRY here). Its queue is struct invalidator, a member of struct shim: the link thread
+ * puts orders in, under its lock.
  */
 #include "link/link.h"
 #include "life/base.h"

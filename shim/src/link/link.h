@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The link to the control plane: its hello, its frames, the orders that come over it, and the kernel's caches, which
- * the orders invalidate. */
+ * the orders invalidate. struct invalidator is a member of struct shim; the link itself is link.c's alone. */
 #ifndef FSMVP_LINK_H
 #define FSMVP_LINK_H
 

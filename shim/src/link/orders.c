@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Control's orders, and the revocations that wait for a reader. The link thread; waits for nothing.
+ * Control's orders, and the revocations that wait for a reader. The link thread; waits for nothing. The list of
+ * revocations is that thread's alone.
  */
 #include "link/link.h"
 #include "bytes/bytes.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Mounting without privilege: fusermount3 mounts and sends the descriptor over a socket. Main thread, before
- * any other exists; waits for that program, at most ten seconds.
+ * any other exists; waits for that program, at most ten seconds. Nothing is kept here.
  */
 #include "mount/mount.h"
 #include "life/base.h"

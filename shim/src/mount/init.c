@@ -2,7 +2,7 @@
  *
  * FUSE_INIT, answered by hand and saved: every shim, the first and each successor, starts its session from
  * the same saved bytes. Main thread, before any other exists; waits for the kernel's first request, at most
- * ten seconds.
+ * ten seconds. The bytes are saved in the region's header.
  */
 #include "mount/mount.h"
 #include "life/base.h"

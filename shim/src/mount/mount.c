@@ -2,7 +2,7 @@
  *
  * Mounting: mount(2) for root, else fusermount3. Main thread, before any other exists; waits for the mount
  * and for fusermount3, and never looks at the mount by its path, which would ask ourselves. Each failure is
- * one sentence that says what to do.
+ * one sentence that says what to do. Nothing is kept here.
  */
 #include "mount/mount.h"
 #include "life/base.h"

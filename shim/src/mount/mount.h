@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mounting, and what is known of a mount without asking it.
+ * Mounting, and what is known of a mount without asking it. It has no state: the descriptor of /dev/fuse is the
+ * caller's.
  */
 #ifndef FSMVP_MOUNT_H
 #define FSMVP_MOUNT_H

@@ -4,7 +4,7 @@
  * lacks goes to a disk thread, other reads are sent by reply.c. The caller has taken the request from the ring, so no
  * other thread answers it.
  *
- * The question is taken from the shim's own copy; control's answer is read once and checked. */
+ * The question is taken from the shim's own copy; control's answer is read once and checked. Nothing is kept here. */
 #include "request/request.h"
 #include "bytes/bytes.h"
 #include "bytes/disk.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Doorbells: eventfds, non-blocking from birth. Every thread rings; a waiting thread waits for the bell
- * alone.
+ * alone. The descriptors are members of struct shim.
  */
 #include "request/request.h"
 

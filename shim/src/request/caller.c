@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Is the caller of a request dying? Only then may a blocked read of a regular file be answered EINTR. Runs on
- * the canceller; reads /proc, waits for nothing else.
+ * the canceller, but for caller_known, which every thread that fills a row calls; reads /proc, waits for nothing else.
+ * Its state is two atomic words about /proc.
  */
 #include "request/request.h"
 

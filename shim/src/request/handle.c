@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The handle table: one row for each open file, so that a reader's descriptor survives the shim. Workers and
- * the completion thread; no lock, waits for nothing. Control alone frees rows.
+ * the completion thread; no lock, waits for nothing. Control alone frees rows. The rows are the region's.
  */
 #include "request/request.h"
 #include "life/base.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The handlers that libfuse calls for each request: decode, then answer from the shim's own state or forward.
- * Workers; waits for nothing.
+ * Workers; waits for nothing. Nothing is kept here.
  */
 #include "request/request.h"
 #include "bytes/bytes.h"

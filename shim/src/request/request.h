@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Requests: read from the kernel, answered here or handed to control in a row of the ring, answered when control is
- * done, cancelled if their callers die. */
+ * done, cancelled if their callers die. struct ring, struct handles and struct waiting are members of struct shim;
+ * the files say which threads may call. */
 #ifndef FSMVP_REQUEST_H
 #define FSMVP_REQUEST_H
 

@@ -5,6 +5,9 @@
  *
  * Rows near the beginning are used again first, so that the high-water row stays low: walks stop there, and a
  * page of the memfd above it is never touched. `first_free` is only a hint where to begin.
+ *
+ * The state words are the region's. What the shim knows of a row beside them is its entry in struct ring, whose members
+ * say which thread or lock they belong to.
  */
 #include "request/request.h"
 #include "life/base.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Filling a row of the ring, and handing it to control. Workers, the completion thread, disk threads; a successor's
- * main thread. Waits for nothing. */
+ * main thread. Waits for nothing. Nothing is kept here. */
 #include "request/request.h"
 #include "life/base.h"
 #include "shim.h"

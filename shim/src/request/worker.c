@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Workers: read a request from /dev/fuse straight into the region, hand it to libfuse, whose handlers (ops.c)
- * answer or forward it. They wait for the kernel's next request and for nothing else.
+ * answer or forward it. They wait for the kernel's next request and for nothing else. Each owns its receive buffer, its
+ * reply buffer and the request that it has in hand.
  */
 #include "request/request.h"
 #include "life/base.h"
