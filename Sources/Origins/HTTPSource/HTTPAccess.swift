@@ -2,7 +2,8 @@ import ByteSource
 import Core
 import Transfer
 
-/// A link as an access to an object: ranges are fetched by it, under the source's policy.
+/// A link as an access to an object: ranges are fetched by it, under the source's policy. It is a value: `HTTPSource`
+/// makes one for each link, and the file's `FetchEngine` holds it while it fetches. The network is `HTTPClient`'s.
 package struct HTTPAccess: SourceAccess {
   private let link: Link
   private let size: Int64

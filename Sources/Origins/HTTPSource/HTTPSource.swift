@@ -3,7 +3,8 @@ import Core
 import Transfer
 
 /// An object behind links that a service hands out, fetched by HTTP. Links are minted when they are needed, one at a
-/// time.
+/// time. `MediaHubClient` makes it, and the volume keeps it for its item; the source owns the links, in memory alone,
+/// on the transfer loop.
 @TransferLoop
 package final class HTTPSource: ByteSource {
   package nonisolated let size: Int64

@@ -1,7 +1,7 @@
 import Core
 import Transfer
 
-/// The address of an object's bytes for a while: a signed URL, secret as a whole.
+/// The address of an object's bytes for a while: a signed URL, secret as a whole. It is a value, kept in memory alone.
 package struct Link: Sendable, Equatable {
   package let url: Redacted<String>
   /// Counts up with each new link of the same object, so that a failure says which one failed.

@@ -1,4 +1,5 @@
 /// The links of one object: which is the one to use, and that a burst of failures mints one new link. A pure value.
+/// `HTTPSource` owns it.
 struct LinkMint {
   enum Wanted: Equatable {
     case use(Link)

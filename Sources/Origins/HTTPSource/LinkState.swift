@@ -1,7 +1,8 @@
 import ByteSource
 import Core
 
-/// The link a file is fetched by: asked for, there, about to end, refused.
+/// The link a file is fetched by: asked for, there, about to end, refused. It is a pure value: `HTTPSource` makes it,
+/// and the file's `FetchPlan` keeps it.
 package struct LinkState: AccessState, Equatable {
   package struct Limits: Sendable, Equatable {
     /// A link is replaced so long before it ends, or in the last tenth of its life where that is shorter.

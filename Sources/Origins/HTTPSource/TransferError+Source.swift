@@ -1,6 +1,7 @@
 import ByteSource
 import Transfer
 
+/// The failures of HTTP, sorted by the remedy that fetching has for them. It is a pure function without state.
 extension TransferError {
   /// The same failure of a source: its kind by the table of docs/ORIGINS.md, its sentence for people.
   package var asSourceFailure: SourceFailure {

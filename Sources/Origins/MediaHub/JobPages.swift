@@ -1,6 +1,6 @@
 /// A page of jobs, asked for in smaller ones and joined: the service may give fewer rows than asked for, a page's
 /// answer may be too long to be kept, and a list that changes meanwhile repeats rows. It ends with the first answer
-/// that brings nothing new. A pure value.
+/// that brings nothing new. A pure value. `MediaHubClient` has one for each question.
 struct JobPages {
   /// Rows asked for at once.
   private static let mostRows = 500

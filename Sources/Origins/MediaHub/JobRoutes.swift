@@ -2,7 +2,8 @@ import ControlModel
 import ControlRoutes
 import Core
 
-/// The routes of MediaHub's jobs.
+/// The routes of MediaHub's jobs. They have no state: a handler runs on the dispatch loop and asks `MediaHubClient`,
+/// which asks the service.
 package enum JobRoutes {
   package typealias Jobs = @DispatchLoop (_ search: String?, _ start: Int, _ limit: Int) async throws -> MediaHubPage
   package typealias Job = @DispatchLoop (_ id: String) async throws -> MediaHubJob

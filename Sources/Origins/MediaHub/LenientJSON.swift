@@ -4,6 +4,7 @@ import FoundationEssentials
 
 /// The service leaves unset keys out and spells values in several ways: what is missing or of a type that makes no
 /// sense reads as nil, never as an error. Numbers may be texts, texts numbers, and a list of one may be its element.
+/// These are functions without state; a long answer is decoded off the transfer loop.
 enum LenientJSON {
   /// Longer bodies are decoded on a worker thread.
   private static let longestOnLoop = 16 << 10

@@ -7,7 +7,8 @@ import Core
 /// - `Expires` in seconds since 1970 (CloudFront, and signatures of version 2);
 /// - `se` in ISO 8601, beside `sig` (Azure).
 ///
-/// Only a hint: storages' clocks are not ours, and a link may be revoked before.
+/// Only a hint: storages' clocks are not ours, and a link may be revoked before. It is a pure function of the URL's
+/// text.
 enum LinkExpiry {
   /// More is not believed: signatures of version 4 have no more, and it costs nothing to ask again after a week.
   private static let longest: Int64 = 7 * 86_400

@@ -3,7 +3,7 @@ import Core
 import FoundationEssentials
 
 /// Requests signed with the client's secret, which need no token: HMAC-SHA-256 over path and query, as MediaHub's
-/// manual has it.
+/// manual has it. It is a value that does not change: it is made with the configuration, and `MediaHubClient` holds it.
 package struct LinkSigner: Sendable {
   /// How long a signed request, and the link it is answered with, are good, in seconds: long enough to upload one file.
   static let validity: Int64 = 6 * 3600

@@ -1,6 +1,6 @@
 import Core
 
-/// The URL that a Location header points to.
+/// The URL that a Location header points to. It is a pure function without state.
 enum LinkTarget {
   /// The absolute URL of `location`, an answer to `request`; as secret as they are.
   static func resolve(_ location: Redacted<String>, from request: String) throws(Refusal) -> Redacted<String> {

@@ -5,7 +5,8 @@ import Telemetry
 import Transfer
 
 /// MediaHub's API, as far as staging needs it: jobs, their files, and links to them. Tokens are its own affair, in
-/// memory only.
+/// memory only. The control plane makes the one of the process; it lives on the transfer loop, has the network by
+/// `ServiceConnection` and `HTTPClient`, and keeps no answer.
 @TransferLoop
 package final class MediaHubClient {
   package struct Options: Sendable {

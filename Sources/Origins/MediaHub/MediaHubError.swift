@@ -2,7 +2,7 @@ import Core
 import Transfer
 
 /// Why the service gave no answer to use. One sentence each, fit for a person; no secrets, no URL beyond scheme and
-/// host.
+/// host. It is a value without state, and `Sentences` is one that `ServiceConnection` makes.
 package enum MediaHubError: Error, Sendable, Equatable {
   case unreachable(String)
   case refused(String)

@@ -3,7 +3,8 @@ import Core
 import HTTPSource
 import Transfer
 
-/// Links to one file for one recipient.
+/// Links to one file for one recipient. `MediaHubClient` makes it for an `HTTPSource`, which owns it; it runs on the
+/// transfer loop and keeps no link.
 @TransferLoop
 final class MediaHubLinks: LinkMaker {
   private let client: MediaHubClient

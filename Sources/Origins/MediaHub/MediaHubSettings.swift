@@ -1,6 +1,6 @@
 import SettingsModel
 
-/// The service, and the credentials for it.
+/// The service, and the credentials for it. The keys are values: this file declares them and has no other state.
 package struct MediaHubSettings: SettingGroup {
   /// How links are asked for: with a token, or with a signature of the client's secret.
   package enum LinkAuth: String, Sendable, CaseIterable { case bearer, hmac }

@@ -9,7 +9,8 @@ final class RequestTurn {
 }
 
 /// Keeps the requests under way at the service to a few: three hundred pinned files ask for three hundred links in one
-/// instant. The others wait in the order they came, urgent ones first.
+/// instant. The others wait in the order they came, urgent ones first. `ServiceConnection` owns it, on the transfer
+/// loop.
 @TransferLoop
 final class RequestTurns {
   private let limit: Int

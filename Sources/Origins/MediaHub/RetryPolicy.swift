@@ -2,7 +2,7 @@ import Core
 import Transfer
 
 /// Whether and when a small request is sent again. A pure value, one for each request; only for requests that may be
-/// sent twice.
+/// sent twice. `ServiceConnection` keeps it while the request is under way.
 struct RetryPolicy {
   private static let pauses: [Duration] = [.milliseconds(250), .seconds(1)]
   /// A longer wait is told, not waited for.

@@ -11,7 +11,9 @@ package protocol RequestSender: AnyObject, Sendable {
 
 extension HTTPClient: RequestSender {}
 
-/// Requests to the service with a token: got, kept, replaced and tried again as needed.
+/// Requests to the service with a token: got, kept, replaced and tried again as needed. `MediaHubClient` owns it. The
+/// connection owns the token, the turns and the rest that the service asked for, on the transfer loop; nothing of it is
+/// written to a disk.
 @TransferLoop
 final class ServiceConnection {
   /// Requests under way at once; the token's is not counted, since the others wait for it.

@@ -2,7 +2,7 @@ import Core
 import Glibc
 
 /// How long the service asked to be left alone (`Retry-After` with 429 or 503), bounded by the setting
-/// `retry_after_limit`. A pure value.
+/// `retry_after_limit`. A pure value. `ServiceConnection` owns it, and shows a copy to other threads.
 struct ServiceRest: Equatable {
   /// The most that is obeyed.
   let limit: Duration

@@ -1,7 +1,7 @@
 import Core
 
 /// The one access token: which to use, when to get another, and that no two are asked for at the same time. A pure
-/// value; the caller does what an answer says and reports back.
+/// value; the caller does what an answer says and reports back. `ServiceConnection` owns it.
 struct TokenCache {
   /// A token and its number, by which a refusal says which one it was.
   struct Token: Equatable, Sendable {

@@ -2,7 +2,8 @@ import Core
 
 /// A URL reference in its five parts, and what it means relative to another: RFC 3986, section 5.2.
 ///
-/// (Foundation's URL is not used: it changes what it parses, and a signed link must arrive as it was written.)
+/// (Foundation's URL is not used: it changes what it parses, and a signed link must arrive as it was written.) It is a
+/// pure value.
 struct WebAddress: Equatable {
   var scheme: String?
   var authority: String?

@@ -1,6 +1,7 @@
 import Core
 
-/// The routes: MediaHub's under /v1, its storage's under /storage, the simulator's own under /_sim.
+/// The routes: MediaHub's under /v1, its storage's under /storage, the simulator's own under /_sim. A request is
+/// answered on its connection's thread; the state is `Hub`'s, behind its lock.
 extension Hub {
   func answer(_ exchange: Exchange, on port: Listener.Service) -> Reply {
     let parts = exchange.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)

@@ -4,7 +4,8 @@ import Glibc
 import Synchronization
 
 /// The thread that accepts the storage's connections where it has a port of its own: libmicrohttpd cannot stop
-/// listening and begin again, and a storage that refuses connections is one of the things to show.
+/// listening and begin again, and a storage that refuses connections is one of the things to show. `Simulator` owns it
+/// and joins the thread when it stops.
 final class Acceptor: Sendable {
   /// A port that stays taken while nothing listens on it: of two sockets bound to it, one never listens.
   struct Address {

@@ -23,6 +23,8 @@ import Core
 ///     POST reset    {}: all but the catalog, the tokens and the files' versions
 ///     GET  stats    see `Statistics`
 ///     GET  content  ?file=ID&tag=TAG&offset=&length=: the right bytes, at full speed
+///
+/// They are answered on the connection's thread; the state is `Hub`'s, behind its lock.
 extension Hub {
   func answerAdmin(_ exchange: Exchange, _ name: String) -> Reply {
     do {

@@ -1,6 +1,7 @@
 import Core
 
-/// A fault that has been given to the simulator: its dice are thrown and its time runs.
+/// A fault that has been given to the simulator: its dice are thrown and its time runs. It is a value in `Hub.State`,
+/// behind the hub's lock.
 struct ArmedFault: Sendable {
   var fault: Fault
   /// Nil without end.

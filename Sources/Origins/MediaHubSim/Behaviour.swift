@@ -1,4 +1,5 @@
-/// The rules by which the simulator changes every answer; they can be set while it runs.
+/// The rules by which the simulator changes every answer; they can be set while it runs. The value in force is in
+/// `Hub.State`, behind the hub's lock.
 package struct Behaviour: Sendable {
   /// Bytes a second over all storage connections together; 0 is unlimited.
   package var rate: Int64 = 0

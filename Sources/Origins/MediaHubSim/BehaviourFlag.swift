@@ -1,6 +1,7 @@
 import Core
 
-/// A flag of the command line for each key of `Behaviour`'s JSON, so that both refuse the same values.
+/// A flag of the command line for each key of `Behaviour`'s JSON, so that both refuse the same values. The flags are
+/// constants, which the program's start alone uses.
 struct BehaviourFlag {
   enum Value {
     /// A time, for a key in milliseconds or in seconds.

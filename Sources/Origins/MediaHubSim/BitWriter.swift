@@ -1,5 +1,5 @@
 /// A NAL unit of H.264, bit by bit (ITU-T H.264, 7.2 and 9.1), with the emulation prevention of 7.4.1: no start code
-/// ever appears inside.
+/// ever appears inside. It is a value of one call of `VideoTrack`.
 struct BitWriter {
   private(set) var bytes: [UInt8] = []
   private var current: UInt8 = 0

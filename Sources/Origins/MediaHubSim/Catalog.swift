@@ -63,7 +63,7 @@ package struct CatalogJob: Sendable {
   }
 }
 
-/// The jobs of the simulated account and their files by id.
+/// The jobs of the simulated account and their files by id. It is a value in `Hub.State`, behind the hub's lock.
 package struct Catalog: Sendable {
   package private(set) var jobs: [CatalogJob] = []
   private var byID: [String: CatalogFile] = [:]

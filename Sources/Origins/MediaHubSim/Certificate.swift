@@ -1,7 +1,8 @@
 import Core
 import Glibc
 
-/// The certificate and key that a port shows to TLS clients; they may be wrong on purpose. PEM texts.
+/// The certificate and key that a port shows to TLS clients; they may be wrong on purpose. PEM texts. It is a value:
+/// its files are read once, when it is made.
 package struct Certificate: Sendable {
   private let certificate: String
   private let key: String

@@ -1,4 +1,5 @@
 /// Bytes that are computed where they are asked for. Nothing is stored: a file of 6 GiB costs what its parameters cost.
+/// A content is a value without state, which any thread may ask.
 protocol Content: Sendable {
   var size: Int64 { get }
   /// Fills `buffer` with the bytes from `offset` on. The caller stays inside `0 ..< size`.

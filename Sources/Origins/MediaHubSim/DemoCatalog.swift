@@ -1,3 +1,4 @@
+/// The catalogue of `--demo`: a constant, which touches nothing.
 extension Catalog {
   /// The account that `--demo` shows: enough jobs for several pages, sizes from a few MiB to 6 GiB, names as people
   /// give them, a job with several outputs, some jobs that the usual filters leave out, and outputs that are listed as

@@ -40,6 +40,7 @@ struct Reply {
 }
 
 /// One request, from its headers to its completion, and the way to its answer. Used by its connection's thread only.
+/// `Listener` makes it and lets it go at libmicrohttpd's word.
 final class Exchange {
   /// Ten thousand files in one body of `/_sim/file` are under 2 MiB.
   private static let bodyLimit = 16 << 20

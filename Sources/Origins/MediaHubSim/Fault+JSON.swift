@@ -1,3 +1,4 @@
+/// A fault as an admin route's JSON has it. These are pure functions.
 extension Fault {
   /// `{"kind": "cut", "after": 1000, "file": ID, "count": 2, "from": 0}`; a count of 0 or less is without end, and so
   /// is a missing one where chance or time bounds the fault.

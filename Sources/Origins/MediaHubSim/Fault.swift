@@ -1,7 +1,8 @@
 /// The kind of a request, by its path.
 package enum Route: String, Sendable, CaseIterable { case token, jobs, job, files, downloads, storage }
 
-/// Something that goes wrong with the requests it matches, as often as `count` says.
+/// Something that goes wrong with the requests it matches, as often as `count` says. It is a value, as is `Gate`; those
+/// in force are in `Hub.State`.
 package struct Fault: Sendable {
   package enum Effect: Sendable, Equatable {
     /// The whole Content-Length is promised, the connection closed (FIN) after so many bytes of the body.

@@ -1,5 +1,5 @@
 /// A network that changed, or a machine that slept: the connections of before are still open and nothing comes over
-/// them any more.
+/// them any more. The state is `Hub`'s, behind its lock; a connection's thread waits here.
 extension Hub {
   func makeSilent() {
     state.withLock { state in

@@ -2,7 +2,8 @@ import Core
 import Synchronization
 
 /// The simulated service's state, shared by the connections' threads. It is apart from `Simulator`, which owns the
-/// listener: a callback that held the last reference to the listener's owner would have to join its own thread.
+/// listener: a callback that held the last reference to the listener's owner would have to join its own thread. All of
+/// it that changes is in `State`, behind one lock.
 final class Hub: Sendable {
   struct State {
     var settings: Behaviour

@@ -4,6 +4,7 @@ package struct SimulatorError: Error, CustomStringConvertible, Sendable {
   package init(_ description: String) { self.description = description }
 }
 
+/// JSON read from text. The parser is a value of one call, which touches nothing else.
 extension JSON {
   /// The value `text` holds and nothing after it.
   package init(parsing text: some Sequence<UInt8>) throws(SimulatorError) {

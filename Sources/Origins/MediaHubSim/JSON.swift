@@ -1,6 +1,6 @@
 /// A JSON value. Hand-made rather than `Codable`, for two reasons: a simulator must be able to write what a well-typed
 /// encoder cannot (a size as a string, a field left out), and without Foundation the process that embeds it stays
-/// small.
+/// small. It is a pure value.
 package indirect enum JSON: Sendable, Equatable {
   case null
   case bool(Bool)

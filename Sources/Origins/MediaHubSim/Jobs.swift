@@ -1,6 +1,7 @@
 import Core
 
 /// Jobs and files as the service writes them: unset keys are absent, an object that is not expanded is `{id, href}`.
+/// They are answered on the connection's thread, from the catalogue in `Hub.State`.
 extension Hub {
   /// `GET /v1/jobs/`.
   func jobs(_ exchange: Exchange) -> Reply {

@@ -3,7 +3,7 @@ import Core
 import Glibc
 
 /// Sends bytes that belong to no answer, for the client to find on a connection it took for idle. Gives up where the
-/// client reads nothing for a second.
+/// client reads nothing for a second. It runs on the connection's thread and keeps nothing.
 ///
 /// - Parameter session: the connection's gnutls_session_t, nil without TLS.
 func sendJunk(_ junk: [UInt8], over session: UnsafeMutableRawPointer?, or socket: Int32) {

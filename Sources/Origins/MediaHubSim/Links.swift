@@ -1,6 +1,7 @@
 import Core
 
-/// Signed links into the storage: made by `GET /v1/files/downloads/`, judged by `/storage/…`.
+/// Signed links into the storage: made by `GET /v1/files/downloads/`, judged by `/storage/…`. Both run on the
+/// connection's thread; links that were minted or revoked are in `Hub.State`.
 extension Hub {
   func download(_ exchange: Exchange) -> Reply {
     guard let id = exchange.query("file_id"), !id.isEmpty else { return .failure(400, "file_id is missing.") }

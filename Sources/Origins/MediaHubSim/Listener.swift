@@ -4,7 +4,8 @@ import Glibc
 import Synchronization
 
 /// libmicrohttpd's daemon on a loopback socket, or on connections that come from elsewhere, with a thread for each
-/// connection: a throttled or held answer sleeps in its own thread and delays no other.
+/// connection: a throttled or held answer sleeps in its own thread and delays no other. `Simulator` owns it; the daemon
+/// is its only state, and what its threads share is in `Hub`.
 final class Listener: Sendable {
   /// Bound before the daemon starts, so that the port is known when the hub is made.
   struct Socket {

@@ -1,4 +1,4 @@
-/// The boxes of ISO/IEC 14496-12 and -15 around `VideoTrack`'s samples.
+/// The boxes of ISO/IEC 14496-12 and -15 around `VideoTrack`'s samples. These are pure functions, for `VideoContent`.
 enum MP4 {
   static func box(_ type: String, _ parts: [UInt8]...) -> [UInt8] {
     let payload = parts.reduce([], +)

@@ -2,7 +2,8 @@ import Core
 
 /// A rate as a schedule: each reservation is a slot that ends when its last byte is due, and slots follow one another.
 /// A sender that wakes late finds the schedule unchanged, so that lateness does not lower the rate; after a pause there
-/// is no credit saved up.
+/// is no credit saved up. It is a value: a body's own rate has one in `BodyStream`, and the rate of all has one in
+/// `Hub.State`.
 struct Pacer: Sendable {
   /// Lateness up to this is the scheduler's, and is made good; more is a pause of the sender's.
   private static let forgiven = Duration.milliseconds(100)

@@ -8,7 +8,8 @@ import Core
 ///     16 ..< 32  on every 16th page, beginning with the first: the recipient's mark, a hash of the tag
 ///
 /// So a byte at a wrong offset, of a wrong file, of another version or of another recipient's copy always shows, the
-/// copies differ at equal length, and a byte costs a memcpy: several GB/s.
+/// copies differ at equal length, and a byte costs a memcpy: several GB/s. It is a value that does not change; the
+/// table is shared by all.
 struct PlainContent: Content {
   static let page = 4096
   private static let stampSize = 32

@@ -1,7 +1,8 @@
 import Core
 import Glibc
 
-/// The program `mediahub-sim`: a simulator in a process of its own, for tests that are not Swift.
+/// The program `mediahub-sim`: a simulator in a process of its own, for tests that are not Swift. It parses the command
+/// line and owns the one `Simulator` until the process is told to end, on the main thread.
 package enum MediaHubSimProgram {
   /// The options given by the arguments; nil for the help.
   package static func parse(_ arguments: [String]) throws(SimulatorError) -> Simulator.Options? {

@@ -1,6 +1,6 @@
 import Core
 
-/// The range that a request asks of a file of a known size, RFC 9110 section 14.
+/// The range that a request asks of a file of a known size, RFC 9110 section 14. It is a pure value.
 enum RangeHeader: Equatable {
   /// No header, one that is not understood, or several ranges (which a server may ignore).
   case whole

@@ -1,6 +1,6 @@
 import Core
 
-/// Whether the storage can be reached.
+/// Whether the storage can be reached. It is a value in `Hub.State`, behind the hub's lock.
 enum Refusal: Sendable {
   case off, on
   case until(Moment)

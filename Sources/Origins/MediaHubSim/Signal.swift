@@ -3,7 +3,8 @@ import Core
 import Glibc
 
 /// "Something changed", for threads that wait in `poll`. Fired at most once, and it stays fired: its one byte is never
-/// read, so that every waiter sees it whenever it comes. A thread that waits again takes the successor.
+/// read, so that every waiter sees it whenever it comes. A thread that waits again takes the successor. `Hub.State` has
+/// the current one; it owns two descriptors.
 final class Signal: Sendable {
   private let readEnd: Int32
   private let writeEnd: Int32

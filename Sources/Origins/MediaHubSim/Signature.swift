@@ -1,6 +1,7 @@
 import CGnuTLS
 
-/// HMAC-SHA256 as the service's signed URLs use it, by the library that libmicrohttpd brings along.
+/// HMAC-SHA256 as the service's signed URLs use it, by the library that libmicrohttpd brings along. It has no state;
+/// the key is `Hub`'s and does not change.
 enum Signature {
   /// - Parameter secret: the client's, base64; nil for what is none.
   static func key(fromBase64 secret: String) -> [UInt8]? {

@@ -2,7 +2,7 @@ import Core
 
 /// MediaHub as its client sees it: the API, and the storage its links lead to, on a port of the loopback interface or
 /// on one each. For tests and for `--demo`; it knows how to be slow, wrong and broken on demand. Its threads are
-/// libmicrohttpd's, one for each connection.
+/// libmicrohttpd's, one for each connection. It owns the listeners, and its state is in `Hub`.
 package final class Simulator: Sendable {
   package struct Options: Sendable {
     /// 0 is any free one.

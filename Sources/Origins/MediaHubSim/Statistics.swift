@@ -1,6 +1,7 @@
 import Core
 
-/// Counts of the simulator's requests and answers since its start or the last reset.
+/// Counts of the simulator's requests and answers since its start or the last reset. They are a value in `Hub.State`,
+/// behind the hub's lock; a reader gets a copy.
 package struct Statistics: Sendable {
   /// By `Route`'s name; the redirects within the storage count as "hop", the admin routes do not count.
   package var requests: [String: Int] = [:]

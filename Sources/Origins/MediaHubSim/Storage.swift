@@ -1,6 +1,7 @@
 import Core
 
-/// The storage that links lead to: files with ranges, and everything that goes wrong with them.
+/// The storage that links lead to: files with ranges, and everything that goes wrong with them. They are answered on
+/// the connection's thread; the state is `Hub`'s, behind its lock.
 extension Hub {
   func answerStorage(_ exchange: Exchange, file id: String) -> Reply {
     if isRefusing() { return .hangUp(reset: true) }

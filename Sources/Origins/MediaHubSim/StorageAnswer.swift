@@ -1,6 +1,7 @@
 import Core
 
-/// The storage's answer about one file: right to begin with, then bent by a fault.
+/// The storage's answer about one file: right to begin with, then bent by a fault. It is a value of one request, on the
+/// connection's thread.
 struct StorageAnswer {
   let file: CatalogFile
   var content: any Content

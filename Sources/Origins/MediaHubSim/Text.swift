@@ -1,7 +1,8 @@
 import Core
 import Glibc
 
-/// The URL and date spellings of RFC 3986 and RFC 9110, by hand since Foundation stays out of this module.
+/// The URL and date spellings of RFC 3986 and RFC 9110, by hand since Foundation stays out of this module. These are
+/// pure functions.
 enum URLText {
   private static let unreserved = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~".utf8)
   private static let digits = Array("0123456789ABCDEF".utf8)

@@ -1,5 +1,6 @@
 import Core
 
+/// The route of tokens. It is answered on the connection's thread; tokens are in `Hub.State`, behind the hub's lock.
 extension Hub {
   /// Tokens kept; the oldest is forgotten for the newest. A client with more of them at a time has a bug worth seeing
   /// as 401s.

@@ -1,3 +1,4 @@
+/// The text of `--help`, made of `BehaviourFlag`: a constant.
 extension MediaHubSimProgram {
   /// Each flag once: those of `Behaviour` come from their table.
   package static let usage = """

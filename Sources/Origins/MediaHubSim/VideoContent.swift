@@ -2,7 +2,7 @@ import Core
 
 /// An MP4 of any size from `minimumSize` on: the ten seconds of `VideoTrack`, each second's chunk at its share of the
 /// way through the file, and noise between them that no sample refers to. A seek to the middle of the film reads the
-/// middle of the file, as with a real one.
+/// middle of the file, as with a real one. It is a value that does not change.
 struct VideoContent: Content {
   static let minimumSize: Int64 = 2 << 20
 

@@ -3,6 +3,7 @@ import Core
 /// Ten seconds of H.264 that any decoder plays, made of the format's two simplest parts: I_PCM macroblocks (the samples
 /// themselves) and skipped ones (the picture before). A bright bar crosses the picture once a second; the bottom row
 /// shows the recipient's tag as sixteen shades, so that two recipients' copies look different and have the same length.
+/// These are pure functions and constants.
 enum VideoTrack {
   static let columns = 16
   static let rows = 9
