@@ -2,7 +2,8 @@ import ControlModel
 import ControlRoutes
 import Core
 
-/// The routes of the bytes that are here. Their report names items, so they are the staged volume's.
+/// The routes of the bytes that are here. Their report names items, so they are the staged volume's. They have no state
+/// of their own and run on the dispatch loop.
 @DispatchLoop
 struct CacheRoutes {
   let operations: any StagedOperations

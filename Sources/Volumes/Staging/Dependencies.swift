@@ -20,7 +20,8 @@ extension MediaHubClient: Catalogue {
   }
 }
 
-/// Everything of the world that staging touches, the journal's file excepted.
+/// Everything of the world that staging touches, the journal's file excepted. It is a value, which `StagedVolume` holds
+/// for its whole life.
 struct Dependencies: Sendable {
   var catalogue: any Catalogue
   var clock: any TimeSource

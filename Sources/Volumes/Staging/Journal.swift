@@ -6,7 +6,8 @@ import Volume
 /// The list of staged items on disk, for restarts. It holds recipients, so only its owner may read it (0600); no token,
 /// no link and no secret is ever written to it.
 ///
-/// Every call waits for the disk: worker threads only. `JournalQueue` sees to the order.
+/// Every call waits for the disk: worker threads only. `JournalQueue` owns the journal and sees to the order; the
+/// journal owns the connection to SQLite, behind a lock.
 final class Journal: Sendable {
   struct Contents: Sendable, Equatable {
     var origins = StagedItems.Origins()

@@ -4,7 +4,7 @@ import Telemetry
 
 /// The order of the journal's changes: one batch at a time on a worker thread, what comes meanwhile in the next one, as
 /// one transaction. So a thousand stagings at once cost a few transactions, and nothing on the dispatch loop waits for
-/// a disk.
+/// a disk. `StagedVolume` owns it.
 @DispatchLoop
 final class JournalQueue {
   private struct Waiting {

@@ -3,7 +3,8 @@ import OpenFiles
 import Volume
 
 /// A file in the root of the mount that tells programs which walk whole disks to leave it alone: what is below would be
-/// fetched over the network (docs/adr/0030). It is no item: nothing stages, lists or unstages it.
+/// fetched over the network (docs/adr/0030). It is no item: nothing stages, lists or unstages it. It is a constant of a
+/// fixed node; `StagedItems` shows it beside `Staged`.
 enum Marker: UInt64, CaseIterable {
   /// The Cache Directory Tagging Specification: a signature in a regular file, which backup programs look for (`tar
   /// --exclude-caches`, borg, restic).

@@ -1,7 +1,8 @@
 import Core
 import Glibc
 
-/// How fast a counter of bytes rises, smoothed over some seconds, as a person reads it.
+/// How fast a counter of bytes rises, smoothed over some seconds, as a person reads it. It is a value in `LiveStatus`,
+/// which `StagedVolume` owns; the time is passed in.
 struct Meter: Equatable {
   /// The mean's time constant in seconds: bytes older than this hardly count.
   private static let memory = 2.0

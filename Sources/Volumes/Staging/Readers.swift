@@ -3,7 +3,8 @@ import Glibc
 import Volume
 
 /// Looks through /proc for the processes that have a file of ours open: a worker thread's work, as it reads files.
-/// Nothing here touches the mount: the links of /proc/PID/fd are read, never followed.
+/// Nothing here touches the mount: the links of /proc/PID/fd are read, never followed. It keeps nothing between two
+/// looks.
 enum Readers {
   /// A handle to be looked for.
   struct Question: Sendable {

@@ -10,6 +10,8 @@ import Volume
 /// `recipients` has those that files were staged for last; the highest `used` is the latest. `dates` has the time of
 /// each file for a recipient, by a hash of both and of the size, also after the item has gone: staged again it has the
 /// same time.
+///
+/// The functions run on worker threads, under the lock of `Journal`, which owns the connection.
 extension SQLite {
   enum JournalFound {
     case contents(Journal.Contents)

@@ -11,7 +11,8 @@ struct SQLiteError: Error, Sendable, Equatable {
   var isBusy: Bool { code & 0xff == SQLITE_BUSY || code & 0xff == SQLITE_LOCKED }
 }
 
-/// One connection to a database file. Every call waits for the disk: worker threads only, one at a time.
+/// One connection to a database file. Every call waits for the disk: worker threads only, one at a time. `Journal` owns
+/// the value, which closes the file when it goes.
 struct SQLite: ~Copyable {
   enum Value: Sendable {
     case integer(Int64)

@@ -1,5 +1,6 @@
 import Volume
 
+/// A name for a file as the service calls it, which every file system and shell can live with. It is a pure function.
 extension FileName {
   /// A name that a directory may hold and a browser may show, from one that a service made up.
   ///

@@ -22,7 +22,8 @@ struct StagedPair: Hashable, Sendable {
 }
 
 /// The properties of a staged item, across restarts too; the journal keeps them. None changes while it stands, but for
-/// size and time of a file that its origin replaced.
+/// size and time of a file that its origin replaced. The types of this file are values: `StagedItems` owns the records,
+/// and makes the actions that `StagedVolume` does.
 struct StagedEntry: Equatable, Sendable {
   /// Counts up with each staging and is never used again: the source of node numbers and READDIR cursors.
   var seq: UInt64

@@ -2,7 +2,8 @@ import ControlModel
 import ControlRoutes
 import Core
 
-/// The events of staged items and of the cache.
+/// The events of staged items and of the cache. The group of the staged routes owns it; it asks the volume on the
+/// dispatch loop, and keeps only what was told last.
 @DispatchLoop
 final class StagedEvents: EventSource {
   /// Items looked at in one turn of the loop; those that changed are written as JSON there.

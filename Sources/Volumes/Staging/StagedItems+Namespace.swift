@@ -3,7 +3,7 @@ import OpenFiles
 import Volume
 
 /// `/` -> `Staged` -> `<id>` -> `<safe file name>`, and the markers beside `Staged`. A node that is gone is ESTALE: the
-/// kernel then walks the path again and gets the truth.
+/// kernel then walks the path again and gets the truth. It is a part of the pure value: these functions change nothing.
 extension StagedItems {
   static let stagedName = FileName("Staged")
 

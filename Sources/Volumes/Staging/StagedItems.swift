@@ -8,6 +8,9 @@ import Volume
 ///
 /// An item goes, name and bytes, when its tileRef and its openRef are 0 and the grace after the last close is over, or
 /// when a person says so.
+///
+/// `StagedVolume` owns the one value, on the dispatch loop, and does the actions that come out; nothing here reads a
+/// disk or a clock.
 struct StagedItems: Sendable {
   struct Rules: Sendable {
     /// 0: no limit.

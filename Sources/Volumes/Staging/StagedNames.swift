@@ -2,7 +2,8 @@ import Core
 import Volume
 
 /// The names in `Staged`, each with its item's number. The usual name is sixteen hex digits of the pair's hash and is
-/// kept as that number; a name that another pair has already gets a suffix and is kept as text.
+/// kept as that number; a name that another pair has already gets a suffix and is kept as text. It is a value in
+/// `StagedItems`, which owns it.
 struct StagedNames: Sendable {
   private var usual: [UInt64: UInt64] = [:]
   private var others: [FileName: UInt64] = [:]

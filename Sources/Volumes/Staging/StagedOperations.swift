@@ -1,7 +1,8 @@
 import ControlModel
 import Core
 
-/// The staged volume as its routes and events see it; the routes' tests have a fake.
+/// The staged volume as its routes and events see it; the routes' tests have a fake. `StagedVolume` has the state; all
+/// calls are on the dispatch loop.
 @DispatchLoop
 package protocol StagedOperations: AnyObject, Sendable {
   /// Called before a list of items is taken: finds out where the readers are, which takes time.

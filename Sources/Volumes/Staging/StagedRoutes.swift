@@ -2,7 +2,8 @@ import ControlModel
 import ControlRoutes
 import Core
 
-/// The routes of staged files: they are listed, staged, pinned and unstaged.
+/// The routes of staged files: they are listed, staged, pinned and unstaged. They have no state of their own: a handler
+/// runs on the dispatch loop and calls the volume.
 @DispatchLoop
 package struct StagedRoutes {
   /// The parts of the control plane that staging by the API needs.

@@ -1,7 +1,8 @@
 import SettingsModel
 import Store
 
-/// The settings of the Staged volume: the table `[staged]`.
+/// The settings of the Staged volume: the table `[staged]`. The keys are values: this file declares them and copies
+/// them into `StagedVolume.Options`, without state of its own.
 package struct StagedSettings: SettingGroup {
   package let maxTiles = Setting.count(
     "staged.max_tiles", 0...100_000, default: 0,

@@ -5,7 +5,8 @@ import Store
 import Telemetry
 import Volume
 
-/// The bytes that are here, as people order and see them.
+/// The bytes that are here, as people order and see them. It runs on the dispatch loop: the bytes and their pins are
+/// `FileCache`'s, and the journal is told of pins.
 extension StagedVolume {
   // MARK: Orders
 

@@ -2,7 +2,8 @@ import Core
 import OpenFiles
 import Volume
 
-/// The start after a death.
+/// The start after a death. It runs on the dispatch loop, in steps: items and bytes are counted open before anything
+/// goes.
 extension StagedVolume {
   /// Only the first call counts.
   package func inherit(_ inheritance: Inheritance) async {

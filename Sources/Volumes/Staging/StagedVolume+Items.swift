@@ -3,6 +3,7 @@ import Core
 import OpenFiles
 import Volume
 
+/// The items as the API shows them. It runs on the dispatch loop, reads `staged` and `files`, and changes nothing.
 extension StagedVolume {
   /// By order of staging; items unstaged while open are among them. For a list that may be long take
   /// `items(after:limit:)`.

@@ -5,7 +5,8 @@ import OpenFiles
 import Volume
 
 /// The part of the items' status that changes while it is shown: readers, their positions, rates. It is updated by
-/// looks, which a client that shows it causes a few times a second; without one nothing here costs anything.
+/// looks, which a client that shows it causes a few times a second; without one nothing here costs anything. It is a
+/// value in `StagedVolume`, on the dispatch loop; /proc is read on a worker thread (`Readers`).
 struct LiveStatus {
   /// The status of an item that is told, without its names: a change of them is worth an event.
   struct Glimpse: Equatable {

@@ -1,3 +1,4 @@
+/// The recipients that files were staged for last, on the dispatch loop; the journal keeps them too.
 extension StagedVolume {
   /// The recipients of earlier staging, the last one first; at most 20, and none twice.
   package func recipients() -> [String] { recentRecipients }

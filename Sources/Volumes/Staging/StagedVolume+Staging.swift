@@ -5,6 +5,8 @@ import OpenFiles
 import Telemetry
 import Volume
 
+/// Staging and unstaging. They run on the dispatch loop: the service is asked on the transfer loop, the journal is
+/// written on worker threads, and `stagings` holds what is under way.
 extension StagedVolume {
   /// How long stage and unstage wait for the kernel to forget; a stopped shim must not hang them.
   private static var patience: Duration { .seconds(1) }

@@ -3,6 +3,7 @@ import OpenFiles
 import Telemetry
 import Volume
 
+/// The end of the volume. It runs on the dispatch loop; files are unlinked and the journal is closed on other threads.
 extension StagedVolume {
   /// No more staging; every waiting read and open is answered with EIO; fetches end.
   package func stop() {

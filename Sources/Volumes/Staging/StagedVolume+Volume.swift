@@ -2,6 +2,8 @@ import Core
 import OpenFiles
 import Volume
 
+/// The calls of the kernel, as `Dispatch` passes them on, on the dispatch loop: names are answered by `staged`, bytes
+/// by `files`, and nothing waits here.
 extension StagedVolume: Volume {
   package var isReadOnly: Bool { true }
   package var statistics: VolumeStatistics { staged.statistics }

@@ -13,7 +13,8 @@ import VolumeKinds
 /// The volume of staged files: `/Staged/<id>/<name>`, each the bytes of one file for one recipient.
 ///
 /// `StagedItems` decides about names and recipients, `FileCache` about bytes; this class owns the journal, brings the
-/// two together, and asks the service.
+/// two together, and asks the service. It lives on the dispatch loop; the control plane makes it, and its `Mount` holds
+/// it.
 @DispatchLoop
 package final class StagedVolume {
   package struct Options: Sendable {

@@ -2,7 +2,8 @@ import ControlModel
 import ControlRoutes
 import MediaHub
 
-/// One sentence each, fit for a person.
+/// One sentence each, fit for a person. It says why an order about staged items was not done, and is a value without
+/// state.
 package enum StagingError: Error, Sendable, Equatable {
   /// Nothing is staged by that id or path.
   case noSuchItem(String)

@@ -1,4 +1,4 @@
-/// Checks of typed text before it goes anywhere.
+/// Checks of typed text before it goes anywhere. These are pure functions.
 enum Wording {
   /// A recipient as the service gets it: white space at the ends is a typing mistake, everything else is meant (`/ & #
   /// % +`, `..`, UTF-8).

@@ -1,7 +1,8 @@
 import Core
 import Volume
 
-/// A volume whose life the control plane leads.
+/// A volume whose life the control plane leads. The `Mount` of the control plane makes the calls, in this order, on the
+/// dispatch loop.
 @DispatchLoop
 package protocol MountedVolume: Volume, Sendable {
   /// The mount stands. If shims of a control plane that died were adopted, `inherit` was called before.

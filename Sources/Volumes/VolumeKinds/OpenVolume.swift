@@ -1,6 +1,7 @@
 import ControlRoutes
 
-/// A volume that can be mounted, with all that the control plane has to know of it.
+/// A volume that can be mounted, with all that the control plane has to know of it. It is a value: a `VolumeKind` makes
+/// it, or the control plane for the staged files, and the `Mount` takes it apart.
 package struct OpenVolume {
   package let volume: any MountedVolume
   /// Folders of backing files, by the numbers that the volume's leases use; they stay the volume's.

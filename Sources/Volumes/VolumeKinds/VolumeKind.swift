@@ -1,7 +1,7 @@
 import Core
 
 /// A kind of volume, as the control plane knows it: it is registered by a line in `ControlPlane.kinds`, and mounted by
-/// the `Mount` that the line makes.
+/// the `Mount` that the line makes. It has the means to open its volume and no state of a mount.
 @DispatchLoop
 package protocol VolumeKind: Sendable {
   /// Lower-case letters, digits and hyphens, the same in every run: names the volume's folders and the device that `df`
