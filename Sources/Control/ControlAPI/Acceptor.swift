@@ -5,7 +5,8 @@ import Glibc
 
 /// Accepts the connections of one listening socket. Past its limit, or without descriptors or memory, it leaves them in
 /// the socket's backlog and looks again after a moment: it neither spins nor stops for good. Descriptors in reserve let
-/// some in though all others are in use.
+/// some in though all others are in use. Its `Listener` owns it, on the dispatch loop; the listening socket stays the
+/// caller's.
 @DispatchLoop
 final class Acceptor {
   /// Connections accepted in one turn of the loop.

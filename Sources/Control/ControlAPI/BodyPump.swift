@@ -27,7 +27,7 @@ protocol WakingBody: BodySource {
 
 /// Moves the pieces of a body to a connection. It holds one piece at a time, so a client that takes nothing costs no
 /// more than that. libmicrohttpd asks for bytes when the connection has room; the connection is suspended while there
-/// are none.
+/// are none. The request's `Exchange` owns it, on the dispatch loop, and it touches nothing but memory.
 @DispatchLoop
 final class BodyPump {
   /// Asked for at once, in bytes.

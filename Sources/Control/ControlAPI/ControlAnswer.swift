@@ -2,7 +2,8 @@ import ControlModel
 import ControlRoutes
 import Core
 
-/// A status, headers and a body: what goes back for a request.
+/// A status, headers and a body: what goes back for a request. It is a value: the server makes it, and the request's
+/// `Exchange` sends it.
 struct ControlAnswer {
   var status: Int
   var body: [UInt8]

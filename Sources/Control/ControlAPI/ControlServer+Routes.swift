@@ -3,7 +3,7 @@ import ControlRoutes
 import Core
 import Telemetry
 
-/// From a request to an answer.
+/// From a request to an answer. It runs on the dispatch loop; a handler that waits does so in a task of its own.
 extension ControlServer {
   func access(to match: RouteTable.Match?) -> Access {
     guard case .own(let route)? = match else { return .person }

@@ -29,7 +29,8 @@ package struct WebOptions: Sendable {
   }
 }
 
-/// The state of the page's listener on 127.0.0.1.
+/// The state of the page's listener on 127.0.0.1. `ControlServer` owns the value, on the dispatch loop; the files
+/// behind it are touched on worker threads (`WebEndpoint`).
 struct WebState {
   var listener: Listener?
   var filter: WebFilter?

@@ -6,7 +6,8 @@ import Glibc
 import Telemetry
 
 /// The control API's server: HTTP on a Unix socket, and on 127.0.0.1 from the first login on, with the same routes. It
-/// knows the groups that it is given and none by name.
+/// knows the groups that it is given and none by name. The control plane makes the one of the process. The server owns
+/// the listeners, the socket's name and the events, on the dispatch loop.
 @DispatchLoop
 package final class ControlServer {
   /// Why a server did not start: one sentence for a person.

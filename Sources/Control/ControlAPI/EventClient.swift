@@ -1,7 +1,8 @@
 import Core
 
 /// One client to the events: its place in their row. It hears a snapshot first, unless it comes back with a number that
-/// is still known.
+/// is still known. The request's `Exchange` makes it, and `EventHub` has it in its list while the connection stands; it
+/// runs on the dispatch loop.
 @DispatchLoop
 final class EventClient: BodySource {
   private static let portion = 32 << 10

@@ -2,7 +2,8 @@ import ControlRoutes
 import Core
 import EventLoop
 
-/// Asks the sources of events a few times a second while there are clients, and publishes the changes.
+/// Asks the sources of events a few times a second while there are clients, and publishes the changes. `ControlServer`
+/// owns the feed, which owns the timer of the looks, on the dispatch loop; the state is the sources'.
 @DispatchLoop
 final class EventFeed {
   private static let period: Duration = .milliseconds(250)

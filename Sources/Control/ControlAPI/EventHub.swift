@@ -4,7 +4,8 @@ import EventLoop
 
 /// The events of the last moments, numbered, and their clients. A client is a number in this row and nothing more:
 /// one that does not take its bytes falls behind until its next event is forgotten, and then begins anew with a
-/// snapshot. A slow client therefore costs no memory and delays no other.
+/// snapshot. A slow client therefore costs no memory and delays no other. `ControlServer` owns it; all of it is memory,
+/// on the dispatch loop.
 @DispatchLoop
 final class EventHub {
   /// So many bytes are remembered: some ten minutes of an upload, half a minute of thirty.

@@ -6,7 +6,7 @@ import Core
 ///
 /// libmicrohttpd calls the handler with the header alone, then with pieces of the body, then once more with nothing;
 /// after a suspension it calls again. `received` is that call. The connection is libmicrohttpd's: it stays valid while
-/// suspended, and until `completed`.
+/// suspended, and until `completed`. Its `Listener` keeps it until then; everything happens on the dispatch loop.
 @DispatchLoop
 final class Exchange {
   /// A larger body is answered with 413.

@@ -4,7 +4,8 @@ import EventLoop
 import Glibc
 import Synchronization
 
-/// The thread that writes long JSON, one piece after the other. It waits for nothing but work.
+/// The thread that writes long JSON, one piece after the other. It waits for nothing but work. There is one, `shared`,
+/// started with the first work; its queue is behind a lock, and results go to the dispatch loop.
 final class JSONThread: Sendable {
   static let shared = JSONThread()
 

@@ -3,7 +3,8 @@ import Core
 
 /// A text with long lists of JSON in it, made a slice at a time while it is sent: the elements of a slice are taken on
 /// the loop, their JSON is written on another thread, and the next slice is taken when the client has room for it. A
-/// list costs the memory of one slice, and the loop the time of one.
+/// list costs the memory of one slice, and the loop the time of one. The request's `BodyPump` owns it, or the
+/// `EventClient` whose snapshot it is, on the dispatch loop.
 @DispatchLoop
 final class ListBody: WakingBody {
   enum Section {

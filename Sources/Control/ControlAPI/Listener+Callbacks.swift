@@ -1,7 +1,8 @@
 import CHTTPD
 import Core
 
-/// The callbacks of libmicrohttpd, on the loop's thread, from inside `Listener.turn`.
+/// The callbacks of libmicrohttpd, on the loop's thread, from inside `Listener.turn`. They find the `Listener` and the
+/// `Exchange` by libmicrohttpd's pointers and have no state.
 extension Listener {
   /// - Parameter context: an unretained listener, which outlives its daemon.
   static func makeDaemon(_ limits: Limits, context: UnsafeMutableRawPointer) -> OpaquePointer? {

@@ -6,7 +6,8 @@ import Glibc
 
 /// One listening socket and the requests that come by it: libmicrohttpd without a thread of its own. The dispatch loop
 /// watches its epoll descriptor, so that a request is an event like any other, and what it asks for is done without a
-/// lock or a hop.
+/// lock or a hop. `ControlServer` owns one for each socket; the listener owns the daemon, the acceptor and the requests
+/// under way.
 @DispatchLoop
 final class Listener {
   struct Limits: Sendable {

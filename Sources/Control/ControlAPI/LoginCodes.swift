@@ -1,6 +1,7 @@
 import Core
 
-/// Codes that each log a browser in once, for the link that `fsmvp ui` gives.
+/// Codes that each log a browser in once, for the link that `fsmvp ui` gives. They are a value in `WebState`, in memory
+/// alone; the time is passed in.
 struct LoginCodes: Sendable {
   static let lifetime: Duration = .seconds(300)
   /// Most unused codes; one more drops the oldest.

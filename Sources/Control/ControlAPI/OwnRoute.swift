@@ -1,7 +1,8 @@
 import ControlModel
 import ControlRoutes
 
-/// A route of the server itself: it needs the connection, the page or the clients of the events.
+/// A route of the server itself: it needs the connection, the page or the clients of the events. It is a value that
+/// `RouteTable` finds; `ControlServer` answers it.
 enum OwnRoute: Equatable, Sendable {
   case events(after: String?)
   case login

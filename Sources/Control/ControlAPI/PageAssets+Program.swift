@@ -1,5 +1,6 @@
 import CPage
 
+/// The page's files as they were compiled into the program (`CPage`): a constant, which reads no disk.
 extension PageAssets {
   /// The assets that are part of the program.
   package static let program = PageAssets(

@@ -1,7 +1,7 @@
 import ControlModel
 import Core
 
-/// The files of the page, all in memory.
+/// The files of the page, all in memory. It is a value that does not change and that `WebOptions` holds.
 package struct PageAssets: Sendable {
   package struct File: Sendable {
     /// The path that is requested ("/", "/assets/main.js"), or the name of a body without a path ("signed-out.html").

@@ -3,7 +3,8 @@ import CLinux
 import ControlModel
 import Glibc
 
-/// Decides whether a request is served, and adds headers to every answer of its listener.
+/// Decides whether a request is served, and adds headers to every answer of its listener. Its `Listener` asks it on the
+/// dispatch loop, before a body is read; a filter keeps no state of requests.
 protocol RequestFilter: AnyObject, Sendable {
   /// Why the request is not served; nil: it is.
   func refusal(of head: RequestHead, needing access: Access, on connection: OpaquePointer?) -> ControlError?

@@ -1,6 +1,7 @@
 import CHTTPD
 
-/// A request before its body comes: its method and its headers.
+/// A request before its body comes: its method and its headers. It is a value, copied out of libmicrohttpd's
+/// connection.
 struct RequestHead: Sendable, Equatable {
   struct Header: Sendable, Equatable {
     var name: String

@@ -2,7 +2,8 @@ import ControlModel
 import Core
 
 /// The path and query of a request, taken apart: `/api/v1/staged/x%20y?limit=5` -> ["api","v1","staged","x y"],
-/// ["limit": "5"]. Nothing is normalised: `staged/` is not `staged`, or an item without a name would be all of them.
+/// ["limit": "5"]. Nothing is normalised: `staged/` is not `staged`, or an item without a name would be all of them. It
+/// is a value, made by a pure function of the text.
 struct RequestTarget: Equatable {
   private(set) var path: [String] = []
   private(set) var query: [String: String] = [:]

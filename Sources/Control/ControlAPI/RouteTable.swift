@@ -1,7 +1,7 @@
 import ControlModel
 import ControlRoutes
 
-/// The routes of all groups, and the server's own.
+/// The routes of all groups, and the server's own. It is a value that does not change; `ControlServer` owns it.
 struct RouteTable: Sendable {
   /// A request whose method, path and parameters are right.
   enum Match: Sendable {

@@ -1,4 +1,4 @@
-/// Random keys and codes.
+/// Random keys and codes. They come from the system's generator, and nothing is kept.
 enum Secret {
   /// So many random bytes, fit for keys, as hex digits.
   static func hex(bytes count: Int) -> String {

@@ -2,7 +2,8 @@ import CCrypto
 import Core
 
 /// The token of an instance: a request that carries it is served, and a value signed with it is a session. No session
-/// is stored, so that a restarted control plane knows them all; a new token ends them all.
+/// is stored, so that a restarted control plane knows them all; a new token ends them all. It is a value that does not
+/// change; `WebFilter` owns it.
 struct SessionKey: Sendable {
   /// A session's life, in seconds: 30 days.
   static let lifetime: Int64 = 30 * 86_400

@@ -2,7 +2,8 @@ import CLinux
 import Core
 import Glibc
 
-/// A listening Unix socket and its name in the file system.
+/// A listening Unix socket and its name in the file system. `ControlServer` holds the value and owns the descriptor;
+/// the file system is touched at the server's start and end, and on worker threads in between.
 struct SocketFile: Sendable {
   enum Failure: Error, Equatable {
     /// Another process answers there.

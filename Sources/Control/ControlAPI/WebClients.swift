@@ -2,7 +2,7 @@ import Core
 
 /// The connections of a listener that processes of other users can reach, and how long each may take for what: a
 /// connection that does not come to its point gives way, so that no number of them keeps others out. A value: it
-/// returns the connections to cut, and the caller cuts them.
+/// returns the connections to cut, and the caller cuts them. Its `Listener` owns it.
 struct WebClients: Sendable {
   struct Limits: Sendable {
     /// Connections at once; past it, the one that has been silent longest goes.

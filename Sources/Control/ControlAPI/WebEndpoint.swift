@@ -4,7 +4,8 @@ import Core
 import Glibc
 
 /// A socket on 127.0.0.1 and the token that goes with it, found or made in the runtime folder. Waits for the disk:
-/// worker threads only.
+/// worker threads only. `ControlServer` takes the descriptor and the token out of the value; the files are all that
+/// stays.
 struct WebEndpoint: Sendable {
   /// Listening.
   var descriptor: Int32

@@ -10,6 +10,8 @@ import Glibc
 /// Asked in this order: is it a process of this user, is the address ours (a name that was made to point here is not),
 /// does the page that asks lie here, does it bring the token or a session, and is its body JSON, which no form of
 /// another page can send.
+///
+/// The listener of 127.0.0.1 asks it on the dispatch loop; the port and the key do not change.
 final class WebFilter: RequestFilter {
   let port: Int
   private let key: SessionKey

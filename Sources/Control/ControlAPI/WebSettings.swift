@@ -1,6 +1,7 @@
 import SettingsModel
 
-/// The page on 127.0.0.1.
+/// The page on 127.0.0.1. The keys are values: this file declares them and copies them into `WebOptions`, without state
+/// of its own.
 package struct WebSettings: SettingGroup {
   /// nil: from the first request for the page on.
   package let web = Setting.optionalFlag(

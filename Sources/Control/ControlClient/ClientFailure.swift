@@ -1,6 +1,6 @@
 import ControlModel
 
-/// Why a request was not done: one sentence with what to do, and whose fault it is.
+/// Why a request was not done: one sentence with what to do, and whose fault it is. It is a value without state.
 package struct ClientFailure: Error, Sendable, Equatable {
   package enum Kind: Sendable, Equatable {
     /// The call was wrong; no request was sent.

@@ -1,4 +1,5 @@
-/// Server-sent events (WHATWG HTML, 9.2) taken apart, in whatever pieces they come.
+/// Server-sent events (WHATWG HTML, 9.2) taken apart, in whatever pieces they come. It is a value that an `EventStream`
+/// has for each connection.
 struct EventParser {
   struct Event: Equatable {
     var id: String?

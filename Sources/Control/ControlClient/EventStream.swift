@@ -4,7 +4,8 @@ import Core
 import Glibc
 
 /// The control plane's events, followed on the caller's thread: connects, hears, and connects again where it was cut
-/// off, so that a control plane that is replaced or killed costs a pause and nothing else.
+/// off, so that a control plane that is replaced or killed costs a pause and nothing else. The caller owns the value,
+/// whose only state is the number of the last event; it waits on the socket alone.
 package struct EventStream {
   package enum Sign: Sendable {
     case event(ControlEvent)

@@ -1,6 +1,7 @@
 import Glibc
 
-/// This process's program on disk, and the programs that are installed beside it.
+/// This process's program on disk, and the programs that are installed beside it. The path is found once, from
+/// /proc/self/exe, and stays.
 package enum Installation {
   /// The program's path when it started: after an upgrade by rename, /proc/self/exe would name a file that is gone.
   package static let path: String = {

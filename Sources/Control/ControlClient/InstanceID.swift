@@ -1,6 +1,7 @@
 import Glibc
 
-/// The id of an instance, 16 hex digits, as its state folder tells it to other processes.
+/// The id of an instance, 16 hex digits, as its state folder tells it to other processes. The control plane writes the
+/// file; `read` reads it anew, from the disk, at each call.
 package enum InstanceID {
   /// The file in the state folder that holds it.
   package static func path(in stateFolder: String) -> String { "\(stateFolder)/instance" }

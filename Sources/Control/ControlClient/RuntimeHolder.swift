@@ -1,6 +1,7 @@
 import Glibc
 
-/// The control plane that holds a runtime folder, found though its socket and its files are gone from there.
+/// The control plane that holds a runtime folder, found though its socket and its files are gone from there. These
+/// functions read /proc/locks and a file of the folder, and keep nothing.
 package enum RuntimeHolder {
   /// The process whose flock is on the folder, as the kernel says; else, if it lives, the one that the file `lock`
   /// names.

@@ -3,7 +3,8 @@ import ControlModel
 import Core
 import Glibc
 
-/// Asks the control plane: one request at a time, on its Unix socket.
+/// Asks the control plane: one request at a time, on its Unix socket. It is a value without a connection of its own: a
+/// call makes one, and waits for the answer on the caller's thread.
 package struct SocketClient: Sendable {
   package static var version: String { Version.current }
 

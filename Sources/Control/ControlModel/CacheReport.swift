@@ -1,5 +1,5 @@
 /// The bytes that are here, whose they are and how much room there is; the shape is part of the control API. Figures
-/// are bytes.
+/// are bytes. It is a plain value.
 package struct CacheReport: Sendable, Equatable, Codable {
   package struct Item: Sendable, Equatable, Codable {
     package var id: String

@@ -1,5 +1,5 @@
 /// A request's failure as the API tells it: a stable code for programs, one sentence for people. docs/API.md lists the
-/// codes.
+/// codes. It is a plain value.
 package struct ControlError: Error, Sendable, Equatable {
   package enum Code: String, Sendable, Codable, CaseIterable {
     case invalid

@@ -1,4 +1,5 @@
-/// Everything at one moment: the first event of a stream, and the one that makes up for events that were not taken.
+/// Everything at one moment: the first event of a stream, and the one that makes up for events that were not taken. The
+/// types of this file are plain values.
 package struct ControlSnapshot: Sendable, Equatable, Codable {
   package var status: ControlStatus
   package var items: [StagedItem]

@@ -1,6 +1,7 @@
 import FoundationEssentials
 
-/// JSON as the API speaks it: keys sorted, so that the same answer is the same bytes; slashes as they are.
+/// JSON as the API speaks it: keys sorted, so that the same answer is the same bytes; slashes as they are. These are
+/// pure functions, for any thread.
 package enum ControlJSON {
   package static func encode(_ value: some Encodable) throws -> [UInt8] {
     let encoder = JSONEncoder()

@@ -1,4 +1,5 @@
-/// The control plane at a glance: `GET /api/v1/status`. Counters count from the start of the process.
+/// The control plane at a glance: `GET /api/v1/status`. Counters count from the start of the process. It is a plain
+/// value, made anew for each answer.
 package struct ControlStatus: Sendable, Equatable, Codable {
   package struct Shim: Sendable, Equatable, Codable {
     package enum State: String, Sendable, Codable {

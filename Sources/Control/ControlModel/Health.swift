@@ -1,4 +1,4 @@
-/// The answer to `GET /healthz`: that there is one.
+/// The answer to `GET /healthz`: that there is one. Both types are plain values.
 package struct Health: Sendable, Equatable, Codable {
   package var status = "ok"
 

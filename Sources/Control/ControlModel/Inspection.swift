@@ -1,4 +1,5 @@
-/// A setting as `GET /config` and `fsmvp config --json` show it.
+/// A setting as `GET /config` and `fsmvp config --json` show it. This file has the API's values about settings, log and
+/// login; all are plain values.
 package struct SettingEntry: Sendable, Equatable, Codable {
   package var key: String
   /// The value as the file would have it; `‹redacted›` for a secret, "" for nothing.

@@ -1,4 +1,4 @@
-/// Which pages of jobs may be asked for.
+/// Which pages of jobs may be asked for. These are constants.
 package enum JobsPaging {
   package static let starts = 0...1_000_000_000
   /// MediaHub gives no more.

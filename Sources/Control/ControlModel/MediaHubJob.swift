@@ -1,4 +1,5 @@
-/// A finished job of the service: one video in, files out.
+/// A finished job of the service: one video in, files out. The types of this file are plain values, copies of the
+/// service's answers.
 package struct MediaHubJob: Sendable, Equatable, Codable {
   package var id: String
   /// The name of the video that went in, as well as the service knows it.

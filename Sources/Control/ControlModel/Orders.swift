@@ -1,4 +1,4 @@
-/// The body of `POST /staged`.
+/// The body of `POST /staged`. This file has the bodies of orders and of the answers to them; all are plain values.
 package struct StageRequest: Sendable, Equatable, Codable {
   /// The id of a file, or of a job with exactly one output.
   package var file: String

@@ -1,4 +1,5 @@
-/// A staged file as people and programs see it; the shape is part of the control API.
+/// A staged file as people and programs see it; the shape is part of the control API. It is a plain value, a copy of
+/// what the volume knew at one moment.
 package struct StagedItem: Sendable, Equatable, Codable {
   package enum State: String, Sendable, Codable {
     /// Visible, with no open handles.

@@ -1,4 +1,5 @@
-/// How long requests took, op by op and segment by segment of their way: `GET /api/v1/trace`. Times in microseconds.
+/// How long requests took, op by op and segment by segment of their way: `GET /api/v1/trace`. Times in microseconds. It
+/// is a plain value.
 package struct TraceReport: Sendable, Equatable, Codable {
   package struct Segment: Sendable, Equatable, Codable {
     /// A part of the way ("submitted", "fetched"...), or "total".

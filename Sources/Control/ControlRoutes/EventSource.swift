@@ -1,7 +1,8 @@
 import ControlModel
 import Core
 
-/// A module's part of `GET /events`: the server asks it for changes while there are clients, a few times a second.
+/// A module's part of `GET /events`: the server asks it for changes while there are clients, a few times a second. All
+/// calls are on the dispatch loop; a source keeps what it told last, and the module's state stays the module's.
 @DispatchLoop
 package protocol EventSource: AnyObject, Sendable {
   /// This source's part of the event `snapshot`, which every client begins with. Made at once.

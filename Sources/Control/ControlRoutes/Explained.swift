@@ -1,6 +1,7 @@
 import ControlModel
 
-/// A failure that the control API can tell: errors of all modules whose routes it answers conform to it.
+/// A failure that the control API can tell: errors of all modules whose routes it answers conform to it. Such an error
+/// is a value.
 package protocol Explained: Error {
   /// The code for programs.
   var code: ControlError.Code { get }

@@ -1,6 +1,6 @@
 import ControlModel
 
-/// The part of a long list that a request wants.
+/// The part of a long list that a request wants. It is a plain value.
 package struct ListPart: Equatable, Sendable {
   package static let limits = 1...1000
   /// The parameters of a route whose list can be had in parts.

@@ -1,7 +1,8 @@
 import ControlModel
 import Core
 
-/// The elements of a long list, a slice at a time: a slice is taken on the loop, its JSON is written on any thread.
+/// The elements of a long list, a slice at a time: a slice is taken on the loop, its JSON is written on any thread. Its
+/// closure has the position in the list; the body that sends the list owns it.
 package struct ListSource: Sendable {
   /// Elements taken in one turn of the loop: a tenth of the 2 ms that one of its steps may take.
   package static let slice = 32

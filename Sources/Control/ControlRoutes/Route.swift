@@ -1,6 +1,7 @@
 import Core
 
-/// A method and a path of the control API, and the code that answers there.
+/// A method and a path of the control API, and the code that answers there. It is a value that does not change, in a
+/// `RouteGroup`; the handler runs on the dispatch loop.
 package struct Route: Sendable {
   /// Runs on the dispatch loop; the request waits meanwhile, the loop does not. An error that is not `Explained` is
   /// answered as `failed`.

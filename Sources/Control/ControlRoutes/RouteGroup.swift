@@ -1,5 +1,5 @@
 /// A module's part of the control API: its routes, and the events that its state causes. The server is given a list of
-/// them and knows none by name.
+/// them and knows none by name. It is a value, which the module's function makes once.
 package struct RouteGroup: Sendable {
   package var routes: [Route]
   /// Nil: the module tells no events.

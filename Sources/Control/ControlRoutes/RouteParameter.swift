@@ -1,7 +1,8 @@
 import ControlModel
 import Core
 
-/// A parameter of a route's query, and the values that it takes.
+/// A parameter of a route's query, and the values that it takes. It is a value that does not change, in a
+/// `RoutePattern`.
 package struct RouteParameter: Sendable {
   package enum Kind: Sendable {
     case text

@@ -1,6 +1,7 @@
 import ControlModel
 
-/// A request that matches a route's pattern: its values have been checked.
+/// A request that matches a route's pattern: its values have been checked. It is a value, which the server makes for
+/// the route's handler.
 package struct RouteRequest: Sendable {
   /// The text at the place of "{name}"; else the last segment of the path.
   package let segment: String

@@ -2,7 +2,7 @@ import Core
 import EventLoop
 
 /// Runs one slice a turn of the loop, for all lists together, so that many lists at once leave the loop as much time as
-/// one.
+/// one. Its queue is the process's and lives on the dispatch loop.
 @DispatchLoop
 package enum SliceTurns {
   /// At most one for each answer under way.
