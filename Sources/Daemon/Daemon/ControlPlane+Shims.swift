@@ -7,7 +7,8 @@ import Glibc
 import ShimHost
 import Telemetry
 
-/// Orders about the two programs: another shim, or all of it new from disk.
+/// Orders about the two programs: another shim, or all of it new from disk. They run on the dispatch loop, and their
+/// state is `reload` and `isReloading`; programs and files are looked at on other threads.
 extension ControlPlane {
   func restartShim() async throws -> ShimReply {
     let host = try mounted()

@@ -9,7 +9,8 @@ import ShimHost
 import Staging
 import Transfer
 
-/// The parts of the API that are put together here, and the page's view of this control plane.
+/// The parts of the API that are put together here, and the page's view of this control plane. It runs on the dispatch
+/// loop and changes nothing; links of a path are read on a worker thread.
 extension ControlPlane {
   /// The control plane's own, the service's, and those of the volumes that are mounted.
   func groups(_ mediaHub: MediaHubClient) -> [RouteGroup] {

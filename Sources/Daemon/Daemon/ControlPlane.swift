@@ -18,7 +18,8 @@ import Transfer
 import VolumeKinds
 import Wire
 
-/// The running control plane: puts the modules together, stops them in order. Owns nothing of their state.
+/// The running control plane: puts the modules together, stops them in order. Owns nothing of their state. `Run` makes
+/// the one of the process, which lives on the dispatch loop until the process ends.
 @DispatchLoop
 final class ControlPlane {
   let service: Service

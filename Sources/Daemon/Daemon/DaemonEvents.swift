@@ -2,7 +2,8 @@ import ControlModel
 import ControlRoutes
 import Core
 
-/// The events of the control plane itself: its status, the times of reads, and notices about its shims and reloads.
+/// The events of the control plane itself: its status, the times of reads, and notices about its shims and reloads. The
+/// group of the daemon's routes owns it; it keeps only what was told last, on the dispatch loop.
 @DispatchLoop
 final class DaemonEvents: EventSource {
   private let operations: any DaemonOperations

@@ -2,7 +2,8 @@ import ControlModel
 import Core
 import Telemetry
 
-/// The control plane as its own routes and events see it; the routes' tests have a fake.
+/// The control plane as its own routes and events see it; the routes' tests have a fake. `ControlPlane` has the state;
+/// all calls are on the dispatch loop.
 @DispatchLoop
 protocol DaemonOperations: AnyObject, Sendable {
   func status() async throws -> ControlStatus

@@ -5,7 +5,8 @@ import Glibc
 import ShimHost
 import Telemetry
 
-/// The routes of the control plane itself: its status, its settings and its log, its shims, its end.
+/// The routes of the control plane itself: its status, its settings and its log, its shims, its end. They have no
+/// state: a handler runs on the dispatch loop and calls the control plane.
 @DispatchLoop
 enum DaemonRoutes {
   static func group(_ operations: any DaemonOperations) -> RouteGroup {

@@ -1,6 +1,6 @@
 import SettingsModel
 
-/// The control plane itself.
+/// The settings of the control plane itself. The keys are values: this file declares them and has no other state.
 struct DaemonSettings: SettingGroup {
   enum LogLevel: String, Sendable, CaseIterable { case debug, info, warning, error }
 

@@ -3,7 +3,7 @@ import Glibc
 import MediaHubSim
 import Telemetry
 
-/// The demo's instructions for a first use.
+/// The demo's instructions for a first use. They are printed once, when the mount is there; nothing is kept.
 enum Demo {
   /// Lines to copy into a second terminal, as this instance has to be called.
   /// - Parameter hasPage: false: the configuration says that there is none.

@@ -5,7 +5,8 @@ import EventLoop
 import Glibc
 import Wire
 
-/// The programs on disk, asked whether they can take over from the running ones.
+/// The programs on disk, asked whether they can take over from the running ones. It has no state: a reload runs them as
+/// child processes, on the dispatch loop, which does not stand still meanwhile.
 enum DiskPrograms {
   /// A program that only prints a number takes milliseconds.
   private static let patience: Duration = .seconds(5)

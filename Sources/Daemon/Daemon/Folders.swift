@@ -7,7 +7,8 @@ import Syntax
 import Wire
 
 /// The folders of one instance, made, checked and held: one control plane per runtime folder, by a lock that goes with
-/// the process.
+/// the process. It is made before the loops start, because it waits for the disk. `ControlPlane` holds the value, whose
+/// descriptors stay open until the process ends.
 struct Folders {
   let runtime: String
   /// Tells this instance's files and mount from others'.

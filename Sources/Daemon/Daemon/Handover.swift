@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// State that one image of the control plane leaves to the next (`fsmvp reload`), in a variable of the exec's
-/// environment.
+/// environment. It is a value; the lock's descriptor goes from one image to the next.
 struct Handover: Equatable {
   static let variable = "FSMVP_RELOAD"
 

@@ -3,7 +3,8 @@ import Core
 import Glibc
 import Settings
 
-/// The process that holds a runtime folder's lock, asked whether it still answers.
+/// The process that holds a runtime folder's lock, asked whether it still answers. It is a value of a start that found
+/// the lock taken; since its question waits for an answer, it is asked before the loops start.
 struct LockHolder {
   /// A control plane at work answers at once.
   static let patience: Duration = .seconds(2)

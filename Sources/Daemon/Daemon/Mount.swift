@@ -5,6 +5,8 @@ import ShimHost
 import VolumeKinds
 
 /// One mounted volume of the control plane: the volume, its shims and its part of the API. Owns none of their state.
+/// `ControlPlane` has the list of mounts; all runs on the dispatch loop, but for folders, which are made on a worker
+/// thread.
 @DispatchLoop
 final class Mount {
   let volume: any MountedVolume

@@ -1,6 +1,7 @@
 import ControlModel
 
-/// How many reads took how long since the mount began, by fine buckets.
+/// How many reads took how long since the mount began, by fine buckets. It is a value, which `DaemonEvents` compares
+/// with the one before.
 struct ReadTimes: Sendable, Equatable {
   /// Ascending upper bounds, in nanoseconds.
   var limits: [UInt64]

@@ -3,7 +3,8 @@ import Glibc
 import ShimHost
 
 /// A path of a file on a mount, without the symbolic links above the mount. Names on the mount itself are not looked
-/// up: this process serves them, and would wait for itself.
+/// up: this process serves them, and would wait for itself. It reads links, so it is for worker threads, and keeps
+/// nothing.
 enum RealPath {
   /// So many links lead in a circle, as for the kernel.
   private static let mostLinks = 40

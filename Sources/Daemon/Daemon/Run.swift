@@ -12,7 +12,8 @@ import Syntax
 import Telemetry
 import Transfer
 
-/// `fsmvp run`: the control plane, from its settings to its last breath.
+/// `fsmvp run`: the control plane, from its settings to its last breath. It makes everything on the main thread, before
+/// the loops start; from then on the state is `ControlPlane`'s.
 package enum Run {
   /// Runs until it is stopped; returns the exit code.
   package static func main(_ arguments: RunArguments) -> Int32 {

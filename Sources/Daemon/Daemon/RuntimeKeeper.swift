@@ -5,7 +5,8 @@ import Glibc
 import Telemetry
 
 /// Keeps the runtime folder of a running control plane in order: what a cleaner of temporary files takes from it is put
-/// back, and so is the folder.
+/// back, and so is the folder. `ControlPlane` owns it; it decides on the dispatch loop, and the folder is touched on
+/// worker threads.
 @DispatchLoop
 final class RuntimeKeeper {
   /// Between two looks where nothing tells of a change.

@@ -2,6 +2,7 @@ import ControlAPI
 import MediaHub
 import Settings
 
+/// The check of a reload: it reads the configuration from the disk, on a worker thread, and changes nothing.
 extension Service {
   /// Why a next image could not take over with the configuration as it is now; nil: it could. The settings that name
   /// the mount, its files and its service stay as long as the mount does.

@@ -7,7 +7,7 @@ import Staging
 import Store
 import Transfer
 
-/// Every setting of the program, in the order of `fsmvp config`: one line a module.
+/// Every setting of the program, in the order of `fsmvp config`: one line a module. It is a constant.
 package enum SettingsCatalog {
   package static let groups: [any SettingGroup] = [
     MediaHubSettings(),

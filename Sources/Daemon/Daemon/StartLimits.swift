@@ -5,7 +5,8 @@ import Glibc
 import Wire
 
 /// The limits that the shell or the service manager gave this process, checked before anything depends on them: a call
-/// that fails later, for want of a descriptor or of address space, can only guess at the setting that matters.
+/// that fails later, for want of a descriptor or of address space, can only guess at the setting that matters. It runs
+/// once, on the main thread, and keeps nothing.
 enum StartLimits {
   /// Descriptors that may be opened yet: those of the loops, the mount, the shims and the API, and some for files.
   static let descriptors = 96

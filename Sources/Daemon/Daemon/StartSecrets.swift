@@ -5,7 +5,8 @@ import Glibc
 /// Variables of the environment whose values are secrets: the client secret, proxies with a password, anything named
 /// like a token. They are taken out at the start and overwritten where they stood, because any process of the same user
 /// can read `/proc/PID/environ`. A reload hands those that the program uses to its next image in a sealed memory file,
-/// neither in the environment nor in arguments (docs/adr/0025).
+/// neither in the environment nor in arguments (docs/adr/0025). The value is taken once, on the main thread, before
+/// another thread exists; `Service` holds it.
 struct StartSecrets: Sendable, Equatable {
   /// Names the descriptor of the memory file, for the next image.
   static let descriptorVariable = "FSMVP_RELOAD_SECRETS"

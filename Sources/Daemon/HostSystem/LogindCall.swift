@@ -4,7 +4,8 @@ import EventLoop
 import Glibc
 
 /// One question to systemd's logind for an inhibitor, on a connection of its own to the system's bus that the dispatch
-/// loop serves by its descriptor: a bus or logind that hangs blocks nothing here.
+/// loop serves by its descriptor: a bus or logind that hangs blocks nothing here. `SleepInhibitor` owns it until the
+/// answer is there.
 @DispatchLoop
 final class LogindCall {
   struct Failure: Error { let reason: String }

@@ -4,7 +4,7 @@ import EventLoop
 import Glibc
 
 /// Tells the service manager (systemd), if there is one, that the instance is ready, how it stands, and that the
-/// dispatch loop turns.
+/// dispatch loop turns. `ControlPlane` owns it; it runs on the dispatch loop and writes to the manager's socket alone.
 @DispatchLoop
 package final class ServiceNotifier {
   /// How often it is looked whether the line of `systemctl status` has changed.

@@ -7,7 +7,8 @@ import Telemetry
 /// descriptor, so any end of this process returns it.
 ///
 /// Files are opened and closed in callbacks of the kernel's requests, which only `note`. Everything else happens in a
-/// later turn of the loop.
+/// later turn of the loop. `ControlPlane` owns this object, on the dispatch loop, and the object owns logind's
+/// descriptor.
 @DispatchLoop
 package final class SleepInhibitor {
   private var plan = SleepPlan()
