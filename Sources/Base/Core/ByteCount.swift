@@ -1,4 +1,4 @@
-/// Bytes as people write and read them: "64MiB", "1.5 GiB", 4096.
+/// Bytes as people write and read them: "64MiB", "1.5 GiB", 4096. These are pure functions.
 package enum ByteCount {
   private static let units: [(name: String, factor: Int64)] = [
     ("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),

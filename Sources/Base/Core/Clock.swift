@@ -16,7 +16,7 @@ package struct Moment: Comparable, Hashable, Sendable {
   }
 }
 
-/// The source of time: `SystemClock`, or a test's `ManualClock`.
+/// The source of time: `SystemClock`, or a test's `ManualClock`. Any thread may ask it.
 package protocol TimeSource: Sendable {
   func now() -> Moment
   /// Wall time, nanoseconds since 1970; for mtimes only, never for measuring.

@@ -1,4 +1,5 @@
-/// Times as people write them in settings and flags: "500ms", "5s", "1.5m", "1h"; a bare number is seconds.
+/// Times as people write them in settings and flags: "500ms", "5s", "1.5m", "1h"; a bare number is seconds. These are
+/// pure functions.
 package enum Durations {
   // The longer name first: "ms" ends in "s".
   private static let units: [(name: String, nanoseconds: Double)] = [

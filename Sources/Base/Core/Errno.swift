@@ -1,7 +1,7 @@
 import Glibc
 
-/// An errno value as an error: what the kernel needs of a failure. The operator's story goes to the log and to
-/// `ItemFailure`s, not through here.
+/// An errno value as an error: what the kernel needs of a failure. The sentence for people goes to the log and to
+/// `FailureNote`, not through here. It is a plain value.
 package struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
   package var code: Int32
   package init(_ code: Int32) { self.code = code }

@@ -1,4 +1,5 @@
-/// A file named by a path or by a `file:` URL (RFC 8089), as file managers and browsers hand it over.
+/// A file named by a path or by a `file:` URL (RFC 8089), as file managers and browsers hand it over. It is a pure
+/// function of the text, which touches no file.
 package enum FileAddress {
   /// - Returns: the path; a text that is no `file:` URL as it is; nil for a URL of another machine, without a path, or
   ///   with bad percent-encoding.

@@ -1,4 +1,5 @@
-/// Which hosts are this machine, and so may be spoken to without TLS.
+/// Which hosts are this machine, and so may be spoken to without TLS. It is a pure function of the name, which asks no
+/// name server.
 package enum Loopback {
   /// 127.0.0.0/8, ::1 and localhost, as they stand in a URL (an address of colons with or without its brackets); no
   /// name is looked up.

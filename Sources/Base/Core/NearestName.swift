@@ -1,4 +1,4 @@
-/// The name that a misspelled one most likely stands for: a key, a verb, a flag.
+/// The name that a misspelled one most likely stands for: a key, a verb, a flag. It is a pure function.
 package enum NearestName {
   /// The distance is quadratic, and no name that is meant is longer.
   private static let longest = 64

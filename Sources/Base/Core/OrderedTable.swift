@@ -1,5 +1,6 @@
 /// Values by number, in rising order: found, put in, taken out and walked in parts in a time that hardly depends on how
-/// many there are, and without the slack of a hash table. Numbers that only rise fill it densely.
+/// many there are, and without the slack of a hash table. Numbers that only rise fill it densely. It is a plain value,
+/// which belongs to the value or object that holds it.
 package struct OrderedTable<Value> {
   fileprivate struct Chunk {
     var keys: [UInt64]

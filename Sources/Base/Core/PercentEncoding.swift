@@ -1,4 +1,4 @@
-/// Percent-encoding of URLs: RFC 3986, section 2.
+/// Percent-encoding of URLs: RFC 3986, section 2. These are pure functions.
 package enum PercentEncoding {
   private static let digits = Array("0123456789ABCDEF")
 

@@ -1,4 +1,5 @@
-/// Text from outside (names, tags) without what steers its reader: a terminal, a label, the eye.
+/// Text from outside (names, tags) without what steers its reader: a terminal, a label, the eye. These are pure
+/// functions.
 package enum PrintableText {
   /// With every control character, line break and bidirectional override replaced by U+FFFD, one for one.
   package static func of(_ text: String) -> String {

@@ -1,5 +1,6 @@
 /// A set of bytes as sorted, disjoint, never touching ranges: what is present of a file (its extents), or what is asked
-/// of it. Insertion and removal are O(number of ranges), look-up O(log).
+/// of it. Insertion and removal are O(number of ranges), look-up O(log). It is a plain value, which belongs to the
+/// value or object that holds it.
 package struct RangeSet: Equatable, Sendable, CustomStringConvertible {
   package private(set) var ranges: [ByteRange] = []
 

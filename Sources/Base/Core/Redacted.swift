@@ -1,5 +1,5 @@
 /// A secret: a token, a client secret, a signed URL. It prints as `‹redacted›`; `reveal()` is the one way to the value,
-/// so that a search for it lists every place that can leak.
+/// so that a search for it lists every place that can leak. It is a plain value.
 package struct Redacted<Value: Sendable>: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
   CustomReflectable
 {

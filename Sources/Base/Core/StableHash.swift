@@ -1,6 +1,6 @@
 /// FNV-1a, 64 bit: the same in every process and release, for names made from text (item ids, hashes of URLs in the
-/// log). Not safe against deliberate collisions: a caller that makes a name of it checks for the collision. Constants:
-/// http://www.isthe.com/chongo/tech/comp/fnv/
+/// log). It is a plain value. Not safe against deliberate collisions: a caller that makes a name of it checks for the
+/// collision. Constants: http://www.isthe.com/chongo/tech/comp/fnv/
 package struct StableHash: Sendable {
   package private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
   package init() {}

@@ -1,6 +1,7 @@
 import CUV
 import Glibc
 
+/// Work that may wait for a disk. Each piece has a state of its own, which goes with its end.
 extension EventLoop {
   /// Runs `body` on a worker thread of libuv's pool (four by default), where it may wait for a disk, then `then` on
   /// this loop. Call on the loop's thread.

@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 
 /// The environment of child processes: a short list of variables. Anything else may hold a secret (`https_proxy` with
-/// its password, the client secret) or speak for this process to the service manager.
+/// its password, the client secret) or speak for this process to the service manager. The functions read the
+/// environment of this process, change nothing and keep nothing.
 package enum ChildEnvironment {
   /// To find programs, to say times and errors as the person has them, and what debuggers and sanitizers read.
   private static let names: Set<String> = [

@@ -14,7 +14,7 @@ package enum DescriptorLimit {
 ///
 /// Each purpose has spares of its own: what starts shims does not take from what answers the control API. Another
 /// thread may take a descriptor while the spares are closed, so a call can still fail; then it is repeated later, and
-/// the spares are opened again by the next call.
+/// the spares are opened again by the next call. The held descriptors are behind a lock, for any thread.
 package final class SpareDescriptors: Sendable {
   private let count: Int
   private let held: Mutex<[Int32]>

@@ -1,5 +1,6 @@
 import Core
 
+/// The ways from any thread to a loop, and from the dispatch loop to a worker and back; there is no state here.
 extension DispatchLoop {
   /// Runs `work` in this domain, after what was posted before from the same thread.
   package nonisolated static func post(

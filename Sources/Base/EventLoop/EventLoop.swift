@@ -9,7 +9,7 @@ import Synchronization
 /// us, a job on the same loop 21 ns).
 ///
 /// Timers, polls, signals, processes and pipes are made and used on the loop's thread only; `post` and `enqueue` work
-/// from anywhere.
+/// from anywhere. There are two loops, `dispatch` and `transfer`, which live as long as the process.
 // SAFETY: the libuv loop and `local` are touched by the loop's thread only (checked by `preconditionOnLoop`); what
 // other threads reach is `inbox`, behind its mutex, and uv_async_send, which libuv documents as thread-safe.
 package final class EventLoop: SerialExecutor, @unchecked Sendable {

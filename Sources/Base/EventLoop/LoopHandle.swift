@@ -3,7 +3,7 @@ import Glibc
 
 /// A libuv handle that lives until libuv has closed it, and the Swift object its callbacks belong to. The base of
 /// timers, polls, signals, pipes. Used on the loop's thread only. `close()` ends the callbacks; forgetting the object,
-/// on whichever thread, does the same.
+/// on whichever thread, does the same. Its maker owns it.
 package class LoopHandle<Handle> {
   package let loop: EventLoop
   let raw: UnsafeMutablePointer<Handle>

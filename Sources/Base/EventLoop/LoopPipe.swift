@@ -2,7 +2,8 @@ import CUV
 import Core
 import Glibc
 
-/// A connected Unix stream socket on a loop: bytes in, bytes out, and the end. It owns the descriptor.
+/// A connected Unix stream socket on a loop: bytes in, bytes out, and the end. It owns the descriptor. Its maker owns
+/// it, and it is used on the loop's thread only.
 package final class LoopPipe: LoopHandle<uv_pipe_t> {
   private let received: (UnsafeRawBufferPointer) -> Void
   private let ended: () -> Void

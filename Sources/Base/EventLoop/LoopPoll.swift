@@ -2,7 +2,8 @@ import CUV
 import Core
 
 /// Watches a descriptor for readiness. The descriptor stays the caller's and must outlive this; libuv makes it
-/// non-blocking, so /dev/fuse, whose description all processes share, is never given to one.
+/// non-blocking, so /dev/fuse, whose description all processes share, is never given to one. Its maker owns it, and it
+/// is used on the loop's thread only.
 package final class LoopPoll: LoopHandle<uv_poll_t> {
   package struct Events: OptionSet, Sendable {
     package let rawValue: Int32

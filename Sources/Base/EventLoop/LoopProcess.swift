@@ -7,6 +7,8 @@ import Glibc
 ///
 /// It is started by posix_spawn, and not by libuv: uv_spawn forks, and a fork copies the page tables of the whole
 /// process while the loop stands.
+///
+/// Its maker owns the object, which owns the child's pidfd.
 package final class LoopProcess {
   package enum End: Sendable, Equatable, CustomStringConvertible {
     case exited(Int32)

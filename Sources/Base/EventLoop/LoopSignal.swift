@@ -1,6 +1,6 @@
 import CUV
 
-/// Takes a signal as an event of the loop.
+/// Takes a signal as an event of the loop. Its maker owns it, and it is used on the loop's thread only.
 package final class LoopSignal: LoopHandle<uv_signal_t> {
   private let arrived: () -> Void
 

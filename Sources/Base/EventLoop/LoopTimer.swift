@@ -1,7 +1,8 @@
 import CUV
 import Core
 
-/// A timer of a loop. Its closure runs on the loop's thread, in the isolation of the code that made it.
+/// A timer of a loop. Its closure runs on the loop's thread, in the isolation of the code that made it. Its maker owns
+/// it, and it is used on the loop's thread only.
 package final class LoopTimer: LoopHandle<uv_timer_t> {
   private let fire: () -> Void
 

@@ -17,6 +17,7 @@ package enum ProgramFailure: Error, Equatable, Sendable, CustomStringConvertible
   }
 }
 
+/// The output of a program that is run to its end: its pipe and its process belong to the one call, on the loop.
 extension EventLoop {
   /// Runs a program and returns its standard output, as far as a pipe holds it, if it ends with code 0. Call on the
   /// loop's thread.

@@ -5,7 +5,8 @@ import Synchronization
 
 /// A thread of its own for work that may take long and that nothing urgent waits for, one piece after the other in the
 /// order of asking. libuv's few worker threads are for writes, the journal and reads of missing bytes: a thousand
-/// deletions before those would hold them all up.
+/// deletions before those would hold them all up. The program has one, `deletion`, shared by all; its queue is behind a
+/// lock.
 package final class SerialThread: Sendable {
   /// For files that go: on some disks the end of a large file takes a second.
   package static let deletion = SerialThread(name: "deletion")

@@ -1,6 +1,7 @@
 import SettingsModel
 
-/// The folders: settings that every program of the house reads, with or without a control plane.
+/// The folders: settings that every program of the house reads, with or without a control plane. The keys are values:
+/// this file declares them and has no other state.
 package struct FolderSettings: SettingGroup {
   package let mountpoint = Setting.path(
     "mountpoint", default: .home("FuseStream"), variable: "FSMVP_MOUNTPOINT",

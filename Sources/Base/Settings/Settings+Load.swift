@@ -1,6 +1,8 @@
 import Core
 import SettingsModel
 
+/// How the settings are read. It reads the configuration file and changes nothing but the value that it returns; since
+/// it waits for the disk, the control plane calls it before the loops start or on a worker thread.
 extension Settings {
   /// Reads the file and the rest of `inputs`.
   /// - Parameters:

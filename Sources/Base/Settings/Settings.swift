@@ -2,7 +2,7 @@ import Core
 import SettingsModel
 
 /// The program's settings: defaults, overridden by the file, the environment and the command line, in this order. Each
-/// knows where its value came from.
+/// knows where its value came from. It is a value that does not change once it was loaded.
 package struct Settings: Sendable {
   /// The origin of a value.
   package enum Source: Equatable, Sendable, CustomStringConvertible {

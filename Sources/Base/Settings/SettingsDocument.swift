@@ -1,6 +1,7 @@
 import SettingsModel
 
-/// The tables of docs/CONFIG.md, made from the declarations: a part for each group of settings.
+/// The tables of docs/CONFIG.md, made from the declarations: a part for each group of settings. It is a pure function
+/// of the text.
 package enum SettingsDocument {
   private static let begin =
     "<!-- The tables are made by `make documents`: change the declarations of the modules instead. -->\n"

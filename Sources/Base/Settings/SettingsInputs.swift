@@ -8,7 +8,8 @@ package struct SettingsError: Error, Equatable, CustomStringConvertible {
   package var description: String { sentence }
 }
 
-/// Everything `Settings.load` looks at besides files; a test gives its own, the program the process's.
+/// Everything `Settings.load` looks at besides files; a test gives its own, the program the process's. It is a value, a
+/// copy of the environment at one moment.
 package struct SettingsInputs: Sendable {
   /// An empty variable counts as unset.
   package var environment: [String: String]

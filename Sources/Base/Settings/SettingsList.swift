@@ -1,7 +1,7 @@
 import Core
 import SettingsModel
 
-/// All keys that a program knows, and how they are written.
+/// All keys that a program knows, and how they are written. It is a value that does not change, in `Settings`.
 struct SettingsList: Sendable {
   /// The keys of this table may also stand above all tables, as they did before there were tables.
   private static let flatTable = "staged"

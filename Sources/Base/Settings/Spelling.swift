@@ -1,6 +1,6 @@
 import SettingsModel
 
-/// Texts from outside, fit to stand in a sentence or in a command to copy.
+/// Texts from outside, fit to stand in a sentence or in a command to copy. These are pure functions.
 enum Spelling {
   /// In quotes, control characters escaped, cut where it is long.
   static func quoted(_ text: String) -> String {

@@ -2,7 +2,8 @@ import CToml
 import FoundationEssentials
 import SettingsModel
 
-/// The keys of a TOML document and of its tables, in the order of its lines.
+/// The keys of a TOML document and of its tables, in the order of its lines. It is a value, parsed from bytes in
+/// memory.
 struct TomlDocument {
   struct Key {
     /// nil: above all tables.

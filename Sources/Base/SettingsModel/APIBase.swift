@@ -1,6 +1,6 @@
 import Core
 
-/// The service's base URL, as the setting has it.
+/// The service's base URL, as the setting has it. It is a pure function of the text.
 package enum APIBase {
   /// Without trailing slashes; nil unless it is https (or http to this machine) with a host, and neither credentials,
   /// query nor fragment.

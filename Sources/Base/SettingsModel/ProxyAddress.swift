@@ -1,4 +1,5 @@
-/// The proxy's URL, as the setting has it: `scheme://[user[:password]@]host:port`.
+/// The proxy's URL, as the setting has it: `scheme://[user[:password]@]host:port`. These are pure functions of the
+/// text.
 package enum ProxyAddress {
   private static let schemes = ["http", "https", "socks5", "socks5h"]
 

@@ -1,4 +1,4 @@
-/// A value as it stands in a file, a variable or a flag, before a rule was asked about it.
+/// A value as it stands in a file, a variable or a flag, before a rule was asked about it. It is a plain value.
 package enum RawValue: Equatable, Sendable {
   case string(String)
   case integer(Int64)

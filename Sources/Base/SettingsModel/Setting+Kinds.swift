@@ -1,7 +1,7 @@
 import Core
 
 /// The kinds of settings: one function each, with the type that a module reads. Paths are as in `SettingDeclaration`,
-/// and an empty text is none.
+/// and an empty text is none. They are pure functions that make values.
 
 extension Setting where Value == String {
   /// A URL of a service.

@@ -1,4 +1,5 @@
-/// A setting with the type that its module reads it as. Modules declare theirs as properties of a `SettingGroup`.
+/// A setting with the type that its module reads it as. Modules declare theirs as properties of a `SettingGroup`. It is
+/// a value that does not change.
 package struct Setting<Value: Sendable>: DeclaredSetting, Sendable {
   package let declaration: SettingDeclaration
   /// Used if no value was read, which is so for a path whose default depends on the user.

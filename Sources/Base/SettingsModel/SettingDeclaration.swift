@@ -1,7 +1,7 @@
 import Core
 
 /// A key of the configuration as its module declares it: everything that the file's reader, `fsmvp config` and the
-/// documents need to know of it.
+/// documents need to know of it. It is a value that does not change, in its `Setting`.
 package struct SettingDeclaration: Sendable {
   /// The value of a key that is set nowhere.
   package enum Default: Sendable {

@@ -1,5 +1,5 @@
 /// The settings of one module: a struct whose properties are `Setting`s. A new property is a new setting: file, `fsmvp
-/// config`, documents and manual page find it by themselves.
+/// config`, documents and manual page find it by themselves. A group declares settings and holds no value of one.
 package protocol SettingGroup: Sendable {
   init()
   /// The heading of its part of the documents.

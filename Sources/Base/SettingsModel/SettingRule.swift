@@ -1,6 +1,6 @@
 import Core
 
-/// The rule for the values of a key.
+/// The rule for the values of a key. It is a plain value; nothing here reads a file.
 package enum SettingRule: Sendable {
   case text
   /// A text that is never shown.

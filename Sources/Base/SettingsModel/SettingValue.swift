@@ -1,4 +1,4 @@
-/// A setting's value after its rule agreed.
+/// A setting's value after its rule agreed. It is a plain value.
 package enum SettingValue: Equatable, Sendable {
   case text(String)
   case count(Int)

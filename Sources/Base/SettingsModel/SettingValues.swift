@@ -1,5 +1,5 @@
 /// The values of all settings, after file, environment and flags were read. A module takes its own with the properties
-/// of its `SettingGroup`: `settings[\StagedSettings.maxTiles]`.
+/// of its `SettingGroup`: `settings[\StagedSettings.maxTiles]`. It is a copy, which `Settings` makes.
 package struct SettingValues: Sendable {
   /// By path; a key that is not there has its default.
   private var values: [String: SettingValue]

@@ -4,7 +4,7 @@ import Synchronization
 /// The control plane's log: one line an event on standard error, `time level event key=value ...`.
 ///
 /// A caller only appends to a bounded queue; a thread of its own writes (`TextWriter`). The log must not be able to
-/// stop a read.
+/// stop a read. Its state is the level and the queues, for any thread.
 package enum Log {
   package enum Level: Int, Comparable, Sendable, CaseIterable {
     case debug, info, warning, error

@@ -1,4 +1,4 @@
-/// Every event of the log; docs/LOGGING.md says what each means, and `make tidy` compares the two.
+/// Every event of the log; docs/LOGGING.md says what each means, and `make tidy` compares the two. It is a plain value.
 package enum LogEvent: String, Sendable, CaseIterable {
   // ControlAPI
   case apiFailed = "api.failed"

@@ -2,7 +2,8 @@ import Glibc
 import Synchronization
 
 /// Writes text to a descriptor from a thread of its own. A caller only appends to a bounded queue and never waits: if
-/// the other end takes nothing (a full pipe, a terminal that stands still), text is dropped and counted.
+/// the other end takes nothing (a full pipe, a terminal that stands still), text is dropped and counted. `Log` owns the
+/// two of the process; the queue is behind a lock.
 final class TextWriter: Sendable {
   private struct Queue {
     var texts: [String] = []
