@@ -1,3 +1,5 @@
+/* The parts of OpenSSL's libcrypto that Swift calls: HMAC, comparing secrets, and the store of certificates behind
+ * `CertificateBundle`. Typed inlines without state. */
 #pragma once
 #include <openssl/crypto.h>
 #include <openssl/err.h>

@@ -1,3 +1,5 @@
+/* GnuTLS for MediaHubSim: the signatures of URLs, and junk on the TLS connections of libmicrohttpd. Nothing is kept
+ * here. */
 #pragma once
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>

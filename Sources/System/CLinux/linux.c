@@ -1,3 +1,5 @@
+/* Descriptors, sockets, limits, signals and the starting of programs, as CLinux.h describes each call. No state: what
+ * is opened is the caller's. */
 #include "CLinux.h"
 
 #include <errno.h>

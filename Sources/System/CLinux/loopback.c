@@ -1,4 +1,5 @@
-/* TCP on 127.0.0.1: a place to listen at, and whose the other end of a connection is. */
+/* TCP on 127.0.0.1: a place to listen at, and whose the other end of a connection is, as the kernel says by netlink. No
+ * state: descriptors are the caller's. */
 #include "CLinux.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Changes of the machine's network: links, addresses, routes. */
+/* Changes of the machine's network: links, addresses, routes, by a netlink socket that the caller owns. No state. */
 #include "CLinux.h"
 
 #include <errno.h>

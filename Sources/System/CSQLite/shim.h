@@ -1,3 +1,4 @@
+/* SQLite for `SQLite` of the Staged volume, which owns the connection. Nothing is kept here. */
 #pragma once
 #include <sqlite3.h>
 

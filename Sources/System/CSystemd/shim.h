@@ -1,3 +1,5 @@
+/* systemd's library for HostSystem: notices to the service manager, and a question to logind over the bus. The caller
+ * owns what is made; nothing is kept here. */
 #pragma once
 #include <errno.h>
 #include <fcntl.h>

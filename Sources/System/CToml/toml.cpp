@@ -1,3 +1,4 @@
+// The functions of CToml.h: the answer is made of the text alone and belongs to the caller, and no state is kept.
 #include "CToml.h"
 
 #include <cmath>

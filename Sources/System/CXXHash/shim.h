@@ -1,3 +1,4 @@
+/* xxHash for the sums of bytes in the module Store: a pure function. */
 #pragma once
 #include <xxhash.h>
 #if defined(__x86_64__)
