@@ -5,7 +5,8 @@ import Syntax
 import TerminalUI
 
 /// The verbs' client of the control plane: `SocketClient`, with its failures as exit codes and a line on the terminal
-/// while it takes long.
+/// while it takes long. It is a value that `Program` makes for the verb; a call waits on the main thread, or on the
+/// thread that made it.
 struct APIClient: Sendable {
   static var version: String { Version.current }
 

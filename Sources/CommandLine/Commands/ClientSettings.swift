@@ -2,7 +2,7 @@ import Settings
 import SettingsModel
 import Syntax
 
-/// The configuration as a verb reads it.
+/// The configuration as a verb reads it. It is a value: `load` reads the file anew at each call, and nothing is kept.
 package struct ClientSettings {
   /// Every setting of the program.
   let groups: [any SettingGroup]

@@ -1,7 +1,7 @@
 import ControlClient
 import Syntax
 
-/// A failed request to the control plane as the failure of the verb that made it.
+/// A failed request to the control plane as the failure of the verb that made it. It is a pure function.
 extension CommandFailure {
   init(_ failure: ClientFailure) {
     switch failure.kind {

@@ -4,6 +4,7 @@ import Glibc
 import Syntax
 
 /// A program that is started for the person and goes on by itself: in a session of its own, away from this terminal.
+/// Nothing is kept of the child, and no code here ends it.
 enum DetachedProgram {
   /// - Returns: the path of a program of the PATH; nil where there is none.
   static func find(_ name: String) -> String? {

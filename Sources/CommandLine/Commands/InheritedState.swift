@@ -1,7 +1,8 @@
 import CLinux
 import Glibc
 
-/// The state that a process inherits from the program that starts it, made fit to work in.
+/// The state that a process inherits from the program that starts it, made fit to work in. `secure` changes the
+/// standard streams, two signals and the file mask of the process, on the main thread, and keeps nothing.
 enum InheritedState {
   /// Call it first, before anything is opened.
   static func secure() {

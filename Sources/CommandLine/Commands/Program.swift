@@ -4,7 +4,7 @@ import Syntax
 import TerminalUI
 
 /// The program `fsmvp` without its server: reads the command line, runs the verb, turns its failure into a sentence and
-/// an exit code.
+/// an exit code. A verb runs on the main thread, and its state ends with the process.
 package enum Program {
   /// The parts of the server that verbs lead to without its API.
   package struct Server {

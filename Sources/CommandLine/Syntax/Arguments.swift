@@ -1,7 +1,7 @@
 import Core
 
 /// A command line taken apart by the table of its verb: which flags with which values, which positional arguments. Says
-/// nothing yet about what the values are worth.
+/// nothing yet about what the values are worth. It is a value of one parse.
 struct Arguments: Equatable {
   var verb: Verb
   var positionals: [String] = []

@@ -1,4 +1,5 @@
-/// Bash's completions, made from the table the parser works by. They need nothing but bash: no package of helpers.
+/// Bash's completions, made from the table the parser works by. They need nothing but bash: no package of helpers. It
+/// is a constant text, without state.
 package enum BashCompletion {
   package static var script: String {
     """

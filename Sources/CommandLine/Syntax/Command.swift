@@ -1,7 +1,7 @@
 import ControlModel
 import Core
 
-/// A parsed command line; every value in it is checked.
+/// A parsed command line; every value in it is checked. It is a value, which `Program` runs.
 package enum Command: Equatable {
   package struct JobsQuery: Equatable {
     package var search: String?

@@ -25,7 +25,7 @@ package enum ExitCode: Int32, Sendable {
   }
 }
 
-/// Why a verb did not do what it was asked: one sentence with what to do, and the exit code.
+/// Why a verb did not do what it was asked: one sentence with what to do, and the exit code. It is a plain value.
 package struct CommandFailure: Error, Equatable {
   package var code: ExitCode
   package var message: String

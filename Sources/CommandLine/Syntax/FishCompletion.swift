@@ -1,4 +1,4 @@
-/// Fish's completions, made from the table the parser works by.
+/// Fish's completions, made from the table the parser works by. It is a constant text, without state.
 package enum FishCompletion {
   package static var script: String {
     var lines = [

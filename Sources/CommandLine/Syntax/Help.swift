@@ -1,4 +1,4 @@
-/// The help's texts, made from the table the parser works by.
+/// The help's texts, made from the table the parser works by. These are pure functions.
 package enum Help {
   /// - Parameter verb: nil for the whole program.
   package static func text(_ verb: Verb?) -> String { verb.map(of) ?? general }

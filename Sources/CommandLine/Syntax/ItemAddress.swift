@@ -1,6 +1,7 @@
 import Core
 
-/// A staged item as the command line names it: an id, a path, or the name of a file in the current folder.
+/// A staged item as the command line names it: an id, a path, or the name of a file in the current folder. These are
+/// pure functions of the text, which touch no file.
 package enum ItemAddress {
   /// A `file:` URL as a path; anything else as it is.
   package static func path(_ text: String) throws(CommandFailure) -> String {

@@ -1,7 +1,8 @@
 import ControlModel
 import SettingsModel
 
-/// The manual pages, made from the table the parser works by, as roff for man(1).
+/// The manual pages, made from the table the parser works by, as roff for man(1). It is a plain value, and the text is
+/// a pure function of it and of the settings.
 package enum ManualPage: String, Sendable, Equatable, CaseIterable {
   case fsmvp
   case tile = "fsmvp-tile"

@@ -33,7 +33,8 @@ struct FlagSyntax: Sendable {
   var takesValue: Bool { value != nil }
 }
 
-/// A verb's arguments and help: the one table for the parser, the help, the completions and the manual page.
+/// A verb's arguments and help: the one table for the parser, the help, the completions and the manual page. It is a
+/// constant, without state.
 struct VerbSyntax: Sendable {
   var summary: String
   /// How the help names the positional arguments.

@@ -1,4 +1,4 @@
-/// Zsh's completions, made from the table the parser works by.
+/// Zsh's completions, made from the table the parser works by. It is a constant text, without state.
 package enum ZshCompletion {
   package static var script: String {
     """

@@ -1,7 +1,7 @@
 import Core
 
 /// Text from outside (names, tags) as a terminal may show it: without characters that steer the terminal, and with its
-/// width in columns.
+/// width in columns. These are pure functions.
 package enum DisplayText {
   /// See `PrintableText`.
   package static func printable(_ text: String) -> String { PrintableText.of(text) }

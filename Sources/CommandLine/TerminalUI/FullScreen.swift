@@ -7,6 +7,9 @@ import Syntax
 /// signal, Ctrl-Z and back) restores the terminal's earlier state.
 ///
 /// Signals come as input while it lasts, so that nothing is interrupted in the middle of an escape sequence.
+///
+/// The verb that shows it owns it, on the main thread; it changes the terminal's modes and the signal mask of the
+/// process, and restores both.
 package final class FullScreen {
   package enum Input: Equatable {
     case keys([Key])

@@ -10,7 +10,7 @@ package enum Key: Equatable, Sendable {
   case paste(String)
 }
 
-/// Makes keys of the bytes a terminal sends, in whatever pieces they come.
+/// Makes keys of the bytes a terminal sends, in whatever pieces they come. It is a value in `FullScreen`.
 struct KeyDecoder {
   /// Begins with the byte of something unfinished.
   private var pending: [UInt8] = []

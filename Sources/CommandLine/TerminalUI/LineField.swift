@@ -1,6 +1,6 @@
 import Core
 
-/// A line that a person types, on a terminal. Typing goes to its end.
+/// A line that a person types, on a terminal. Typing goes to its end. It is a value in the prompt that shows it.
 package struct LineField: Equatable {
   package private(set) var text: String
   /// In bytes; what would not fit is not taken.

@@ -3,7 +3,8 @@ import Glibc
 import Synchronization
 import Syntax
 
-/// Values that other threads put here for one that must not wait, such as a screen's. A bell tells it of them.
+/// Values that other threads put here for one that must not wait, such as a screen's. A bell tells it of them. The
+/// verb's main thread makes it and takes the values; the list is behind a lock.
 package final class Mailbox<Value: Sendable>: Sendable {
   private let values = Mutex<[Value]>([])
   /// An eventfd; readable while there are values.

@@ -1,4 +1,4 @@
-/// How much of something is done, as a bar of a terminal.
+/// How much of something is done, as a bar of a terminal. It is a pure function.
 package enum ProgressBar {
   /// - Parameter columns: of the bar; its first eighth shows with the first byte, its last with the last.
   package static func text(_ done: Int64, of total: Int64, columns: Int) -> String {

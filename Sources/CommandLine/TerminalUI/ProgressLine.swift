@@ -1,7 +1,7 @@
 import Core
 
 /// "asking MediaHub… 3 s" on standard error while a person waits for longer than a second; nothing where no person
-/// looks.
+/// looks. It is a value of the code that waits, on that thread, and writes to the terminal alone.
 package struct ProgressLine {
   private let what: String
   private let started: Moment

@@ -1,4 +1,4 @@
-/// A place in a long list, of which a screen shows a part.
+/// A place in a long list, of which a screen shows a part. It is a value in the list's owner.
 package struct Scroll: Equatable {
   /// The row that is chosen.
   package private(set) var index = 0

@@ -1,5 +1,5 @@
 /// A line for a terminal: pieces of text, each with its style. No character of any text that goes in steers the
-/// terminal.
+/// terminal. It is a plain value.
 package struct StyledText: Equatable {
   package enum Paint: Equatable {
     case plain, bold, dim

@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import Syntax
 
-/// Standard output or error, and what it is.
+/// Standard output or error, and what it is. It is a value with a descriptor that it does not own; a write waits for
+/// the other end.
 package struct Terminal {
   package static let standardOutput = Terminal(descriptor: 1)
   package static let standardError = Terminal(descriptor: 2)

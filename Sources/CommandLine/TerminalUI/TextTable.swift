@@ -1,4 +1,4 @@
-/// Rows under headings, columns aligned by display width.
+/// Rows under headings, columns aligned by display width. It is a value of the verb that prints it.
 package struct TextTable {
   package struct Column {
     var heading: String

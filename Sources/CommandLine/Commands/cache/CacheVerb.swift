@@ -6,7 +6,8 @@ import Glibc
 import Syntax
 import TerminalUI
 
-/// `fsmvp cache`, `fsmvp cache clear`; and `fsmvp cache clear --orphans`, which needs no control plane.
+/// `fsmvp cache`, `fsmvp cache clear`; and `fsmvp cache clear --orphans`, which needs no control plane. The first two
+/// ask the control API, the third deletes files (`OrphanFolder`); no state is kept.
 enum CacheVerb {
   static func show(isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
     let body = try client.send("GET", ["cache"])

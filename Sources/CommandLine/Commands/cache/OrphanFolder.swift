@@ -5,7 +5,8 @@ import Glibc
 import Syntax
 
 /// A folder of bytes whose instance has no living process, and the counts of the files deleted from it. Shims and
-/// control plane of an instance share a flock on their folder, so a folder that can be locked is an orphan.
+/// control plane of an instance share a flock on their folder, so a folder that can be locked is an orphan. It is a
+/// value; `clear` is the only code of a verb that deletes files of bytes, and holds the folder's lock meanwhile.
 struct OrphanFolder: Encodable, Equatable {
   var path: String
   /// How many were deleted.

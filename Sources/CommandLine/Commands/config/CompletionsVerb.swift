@@ -4,7 +4,8 @@ import Core
 import Syntax
 import TerminalUI
 
-/// `fsmvp completions`
+/// `fsmvp completions`: it prints a shell's script, or asks the control API for the words to complete. No state is
+/// kept.
 enum CompletionsVerb {
   /// A person waits at the prompt for it.
   private static let patience: Duration = .seconds(1)

@@ -3,7 +3,7 @@ import Settings
 import Syntax
 import TerminalUI
 
-/// `fsmvp config`: needs no control plane.
+/// `fsmvp config`: needs no control plane. It reads the configuration file and prints it; no state is kept.
 enum ConfigVerb {
   static func run(_ settings: ClientSettings, isJSON: Bool, output: Terminal) throws(CommandFailure) {
     let settings = try settings.load()

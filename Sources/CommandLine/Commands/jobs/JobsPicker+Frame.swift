@@ -2,7 +2,7 @@ import ControlModel
 import Core
 import TerminalUI
 
-/// The screen of a `JobsPicker`.
+/// The screen of a `JobsPicker`. These are pure functions of the value.
 extension JobsPicker {
   /// Lines that are not the list's: one above, two below.
   static let furniture = 3

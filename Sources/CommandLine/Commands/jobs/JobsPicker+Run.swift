@@ -4,7 +4,8 @@ import Glibc
 import Syntax
 import TerminalUI
 
-/// A `JobsPicker` on the terminal: its requests go out on threads of their own, so that keys are never waited with.
+/// A `JobsPicker` on the terminal: its requests go out on threads of their own, so that keys are never waited with. The
+/// value is the main thread's, which also owns the screen; answers come to it by a `Mailbox`.
 extension JobsPicker {
   /// Results of the requests that run on threads of their own.
   private enum News: Sendable {

@@ -4,7 +4,7 @@ import Syntax
 import TerminalUI
 
 /// Chooses a file and its recipient among thousands of jobs, as a value: keys and answers go in, requests and the
-/// choice come out, and `frame` is the screen. It knows no terminal and never waits.
+/// choice come out, and `frame` is the screen. It knows no terminal and never waits. `JobsPicker.run` owns the value.
 struct JobsPicker {
   /// A request for jobs to MediaHub.
   struct Query: Equatable, Sendable {

@@ -3,7 +3,7 @@ import Core
 import Syntax
 import TerminalUI
 
-/// `fsmvp jobs`
+/// `fsmvp jobs`: it lists MediaHub's jobs, by the control API, or lets one be picked on a terminal. No state is kept.
 enum JobsVerb {
   static func run(_ query: Command.JobsQuery, client: APIClient, output: Terminal) throws(CommandFailure) {
     if FullScreen.isPossible, !query.isTable, !query.isJSON {

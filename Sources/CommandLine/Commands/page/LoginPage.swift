@@ -4,7 +4,8 @@ import Syntax
 import TerminalUI
 
 /// A file that sends the browser which opens it on to a link. Every user of the machine can read command lines, but
-/// only the owner can read this file.
+/// only the owner can read this file. The value holds the path alone; the file is in the runtime folder and is removed
+/// soon after.
 struct LoginPage {
   private static let prefix = "login-"
   private static let suffix = ".html"

@@ -5,7 +5,8 @@ import Syntax
 import TerminalUI
 
 /// `fsmvp ui`: a link that signs a browser in, once. It is a secret for as long as it is good: it goes to the terminal,
-/// and to the browser by a file that only this user can read; in no argument list.
+/// and to the browser by a file that only this user can read; in no argument list. No state is kept; the control plane
+/// owns the code in the link.
 enum UIVerb {
   static func run(isPrinting: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
     let login = try APIClient.decode(LoginReply.self, from: try client.send("POST", ["login"]))

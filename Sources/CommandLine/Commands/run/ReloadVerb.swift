@@ -5,7 +5,8 @@ import Glibc
 import Syntax
 import TerminalUI
 
-/// `fsmvp reload`: asks, then waits until the same process runs the new program and its shims are new.
+/// `fsmvp reload`: asks, then waits until the same process runs the new program and its shims are new. It asks the
+/// control API again and again meanwhile, on the main thread, and keeps nothing.
 enum ReloadVerb {
   private static let patience: Duration = .seconds(30)
 

@@ -5,7 +5,8 @@ import Glibc
 import Syntax
 import TerminalUI
 
-/// `fsmvp stop`: asks, then waits for the process to end, so that what comes next finds nothing mounted.
+/// `fsmvp stop`: asks, then waits for the process to end, so that what comes next finds nothing mounted. It waits on
+/// the main thread and keeps nothing.
 enum StopVerb {
   /// The control plane promises 5 s.
   private static let patience: Duration = .seconds(15)

@@ -2,7 +2,7 @@ import ControlModel
 import Syntax
 import TerminalUI
 
-/// `fsmvp shim`
+/// `fsmvp shim`: it has the control plane replace or kill the shim that serves, by the API. No state is kept.
 enum ShimVerb {
   static func run(_ order: Command.ShimOrder, isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure)
   {

@@ -2,7 +2,7 @@ import ControlModel
 import Syntax
 import TerminalUI
 
-/// `fsmvp trace`
+/// `fsmvp trace`: it prints how long requests and steps of the loops took, as the API reports it. No state is kept.
 enum TraceVerb {
   static func run(isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
     let body = try client.send("GET", ["trace"])

@@ -4,7 +4,8 @@ import Core
 import Syntax
 import TerminalUI
 
-/// Waits until a pinned item is fetched completely, and shows a progress bar on a terminal.
+/// Waits until a pinned item is fetched completely, and shows a progress bar on a terminal. It follows the events of
+/// the control API on the main thread, and its state ends with the call.
 enum FetchWait {
   /// So long a control plane may be away before it is given up; one that is replaced is back within seconds.
   private static let patience: Duration = .seconds(30)

@@ -2,7 +2,7 @@ import Core
 import Glibc
 import Syntax
 
-/// Requests about one staged item, however the command line names it.
+/// Requests about one staged item, however the command line names it. They go to the control API, and nothing is kept.
 extension ItemAddress {
   /// Asks the control plane something about the item.
   static func send(

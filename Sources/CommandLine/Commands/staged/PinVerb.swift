@@ -3,7 +3,8 @@ import Core
 import Syntax
 import TerminalUI
 
-/// `fsmvp pin`, `fsmvp unpin`
+/// `fsmvp pin`, `fsmvp unpin`: they change an item's pin, by the control API, and can wait until it is fetched. No
+/// state is kept.
 enum PinVerb {
   static func run(_ order: Command.PinOrder, client: APIClient, output: Terminal) throws(CommandFailure) {
     guard let json = try? ControlJSON.encode(PinRequest(pinned: order.isPinned)) else {

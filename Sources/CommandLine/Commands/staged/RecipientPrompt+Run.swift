@@ -2,7 +2,7 @@ import Glibc
 import Syntax
 import TerminalUI
 
-/// A `RecipientPrompt` on the terminal.
+/// A `RecipientPrompt` on the terminal. The value and the screen are the main thread's and end with the call.
 extension RecipientPrompt {
   /// Asks on the terminal.
   /// - Returns: nil where the person left it.

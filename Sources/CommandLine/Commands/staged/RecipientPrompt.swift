@@ -1,6 +1,7 @@
 import TerminalUI
 
-/// Asks for a file's recipient and offers those of earlier staging. Keys go in, the answer comes out.
+/// Asks for a file's recipient and offers those of earlier staging. Keys go in, the answer comes out. It is a value,
+/// which `JobsPicker` or `RecipientPrompt.run` owns; it knows no terminal and never waits.
 struct RecipientPrompt: Equatable {
   enum Step: Equatable {
     case waiting

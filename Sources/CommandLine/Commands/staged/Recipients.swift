@@ -1,7 +1,7 @@
 import ControlModel
 import Syntax
 
-/// Recipients of earlier staging.
+/// Recipients of earlier staging. They are asked for at the control API, and nothing is kept.
 enum Recipients {
   /// Newest first; where the control plane keeps none, those of the items that are staged.
   static func known(client: APIClient, waiting: APIClient.Waiting) throws(CommandFailure) -> [String] {

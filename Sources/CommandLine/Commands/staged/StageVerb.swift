@@ -5,7 +5,8 @@ import Glibc
 import Syntax
 import TerminalUI
 
-/// `fsmvp stage`
+/// `fsmvp stage`: it stages a file for a recipient, by the control API, and opens what shows it if that is wanted. No
+/// state is kept.
 enum StageVerb {
   static func run(_ order: Command.StageOrder, config: String?, client: APIClient, output: Terminal)
     throws(CommandFailure)

@@ -2,7 +2,7 @@ import ControlClient
 import ControlModel
 import Syntax
 
-/// The staged items as verbs ask for them: in parts, to the end.
+/// The staged items as verbs ask for them: in parts, to the end. No state is kept between two calls.
 enum StagedPages {
   static func all(
     client: APIClient, waiting: APIClient.Waiting = .controlPlane, where isWanted: (StagedItem) -> Bool = { _ in true }

@@ -3,7 +3,7 @@ import Core
 import Syntax
 import TerminalUI
 
-/// `fsmvp staged`
+/// `fsmvp staged`: it lists the staged items, as the control API has them. No state is kept.
 enum StagedVerb {
   static func run(isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
     if isJSON { return try output.print(json: try StagedPages.json(client: client)) }

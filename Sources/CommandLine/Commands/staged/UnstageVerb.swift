@@ -2,7 +2,7 @@ import ControlModel
 import Syntax
 import TerminalUI
 
-/// `fsmvp unstage`
+/// `fsmvp unstage`: it unstages an item or all of them, by the control API. No state is kept.
 enum UnstageVerb {
   static func run(_ what: Command.Unstaged, isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
     let items: [StagedItem]

@@ -3,7 +3,7 @@ import Core
 import Syntax
 import TerminalUI
 
-/// `fsmvp status`
+/// `fsmvp status`: it prints the control plane's status, as the API reports it. No state is kept.
 enum StatusVerb {
   static func run(isJSON: Bool, client: APIClient, output: Terminal) throws(CommandFailure) {
     let body = try client.send("GET", ["status"])

@@ -2,7 +2,7 @@ import ControlModel
 import Core
 import TerminalUI
 
-/// The screen of a `Watch`.
+/// The screen of a `Watch`. These are pure functions of the value and the time.
 extension Watch {
   /// - Parameter now: for what counts seconds.
   func frame(at now: Moment) -> FullScreen.Frame {

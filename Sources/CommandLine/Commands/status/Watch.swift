@@ -4,6 +4,7 @@ import Core
 import TerminalUI
 
 /// The state behind `fsmvp status --watch`, as a value: signs of the control plane go in, a screen or lines come out.
+/// `WatchVerb` owns it; it knows no terminal and no socket.
 struct Watch {
   private(set) var status: ControlStatus?
   /// When `status` came; its uptime goes on from there.

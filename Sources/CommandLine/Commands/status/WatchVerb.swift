@@ -6,7 +6,8 @@ import Syntax
 import TerminalUI
 
 /// `fsmvp status --watch`: on a terminal a screen that follows, else a line a change. Ends by a key, a signal, or a
-/// reader that goes.
+/// reader that goes. The main thread owns the `Watch` and the screen; for a screen the events are followed on a thread
+/// of their own.
 enum WatchVerb {
   static func run(client: APIClient, output: Terminal) throws(CommandFailure) {
     // The first answer decides whether there is anything to watch.
