@@ -1,6 +1,7 @@
 import CGtk
 
-/// The line under a window's header: what a person should know and need not answer. It never takes the focus.
+/// The line under a window's header: what a person should know and need not answer. It never takes the focus. `Desk`
+/// owns it, on the main thread.
 @MainActor final class Banner {
   enum Kind: String, CaseIterable {
     /// Goes by itself.

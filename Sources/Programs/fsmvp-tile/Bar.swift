@@ -1,6 +1,7 @@
 import CGtk
 
-/// A progress bar with its name before it, and behind it how far and how fast it is.
+/// A progress bar with its name before it, and behind it how far and how fast it is. The state is its widgets', which
+/// `TileView` places, on the main thread.
 @MainActor struct Bar {
   let name: Widget
   let bar: Widget

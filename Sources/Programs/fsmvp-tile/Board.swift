@@ -1,6 +1,6 @@
 import ControlModel
 
-/// The items a window shows, newest first, kept up to date by events.
+/// The items a window shows, newest first, kept up to date by events. It is a value in `Desk`, and touches no widget.
 struct Board {
   /// A change made by an event, so that a view updates that part and nothing else.
   enum Change: Equatable {

@@ -3,7 +3,8 @@ import ControlClient
 import ControlModel
 import Core
 
-/// The application: one window, the events it lives by, and what its buttons do.
+/// The application: one window, the events it lives by, and what its buttons do. `TileProgram` makes the desk, which
+/// owns the window, its pages and the `Board`, on the main thread, and what waits goes to other threads (`MainLoop`).
 @MainActor final class Desk {
   private let client: SocketClient
   private let only: String?

@@ -1,7 +1,8 @@
 import CGtk
 
 /// Dark or light as the desktop is. GTK follows a theme by itself; the newer way, by which a person asks all
-/// applications for dark, is the portal's.
+/// applications for dark, is the portal's. This code asks the portal over `SessionBus` and keeps nothing: the setting
+/// is GTK's, on the main thread.
 @MainActor enum DesktopStyle {
   private static let portal = "org.freedesktop.portal.Desktop"
   private static let path = "/org/freedesktop/portal/desktop"

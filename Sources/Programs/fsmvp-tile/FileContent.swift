@@ -2,7 +2,7 @@ import CGtk
 
 /// A staged file as drags and the clipboard carry it: the file itself, as `GdkFileList`, whose other forms
 /// (`text/uri-list`, the path as text) GTK makes; and for receivers in a sandbox the portal's key, where there is a
-/// portal.
+/// portal. It opens no file and keeps nothing; GTK owns the provider.
 @MainActor enum FileContent {
   /// - Returns: to be given away.
   static func provider(for path: String, _ bus: SessionBus) -> UnsafeMutablePointer<GdkContentProvider> {

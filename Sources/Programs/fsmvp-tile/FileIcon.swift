@@ -1,6 +1,7 @@
 import CGtk
 
-/// The desktop's icon for a kind of file, by the name alone: nothing is opened.
+/// The desktop's icon for a kind of file, by the name alone: nothing is opened. It runs on the main thread, without
+/// state.
 @MainActor enum FileIcon {
   static func image(for name: String, size: Int32) -> Widget {
     let image: Widget = gtk_image_new()

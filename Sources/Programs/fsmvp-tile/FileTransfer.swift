@@ -7,6 +7,8 @@ import Glibc
 ///
 /// GTK does this, too, but looks the file up on its main thread: a window that is asked while the control plane is away
 /// would hang until it is back. GTK prefers the types that a provider offers itself to those it would derive.
+///
+/// GTK owns the provider, on the main thread; the portal is asked on a thread of its own.
 @MainActor enum FileTransfer {
   nonisolated static let portal = "org.freedesktop.portal.Documents"
   private nonisolated static let path = "/org/freedesktop/portal/documents"

@@ -1,7 +1,7 @@
 import CGtk
 
 /// A scrolling list whose rows are known by a text, an id. GTK makes as many row widgets as are to be seen, and a few
-/// more.
+/// more. The page that shows it owns it, on the main thread; the rows' contents stay the page's.
 @MainActor final class IDList<Row> {
   let view: Widget
   let scroller: Widget

@@ -1,7 +1,8 @@
 import ControlModel
 
 /// The search for something to stage: what is typed, and what MediaHub answers, page by page. One question is under way
-/// at a time, so that fast typing and slow answers neither pile up nor overtake each other.
+/// at a time, so that fast typing and slow answers neither pile up nor overtake each other. It is a value in
+/// `StagePage`, which sends the questions.
 struct JobSearch {
   struct Question: Equatable {
     var text: String

@@ -1,6 +1,7 @@
 import CGtk
 
-/// The window's shortcuts, for keys that no field takes.
+/// The window's shortcuts, for keys that no field takes. It is a value of closures: `Desk` makes it, and GTK calls it
+/// on the main thread.
 @MainActor struct Keys {
   var copy: @MainActor () -> Void
   var remove: @MainActor () -> Void

@@ -1,7 +1,7 @@
 import CGtk
 
 /// GTK's main loop, which is the main thread: what other threads hand to it, what is done later, and what is done
-/// elsewhere meanwhile.
+/// elsewhere meanwhile. It has no state of its own.
 enum MainLoop {
   /// Does `body` soon on the main thread; from any thread.
   static func post(_ body: @escaping @MainActor () -> Void) {

@@ -1,7 +1,7 @@
 import CGtk
 
 /// A question in front of a window, with one answer that does something and one that does not, which is the one Enter
-/// and Escape give.
+/// and Escape give. GTK owns the dialog, on the main thread; nothing is kept here.
 @MainActor enum Question {
   static func ask(
     _ texts: (question: String, detail: String), yes: String, no: String, over window: Widget,

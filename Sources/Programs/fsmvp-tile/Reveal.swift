@@ -1,6 +1,7 @@
 import CGtk
 
-/// Shows a file in the desktop's file manager.
+/// Shows a file in the desktop's file manager. It sends messages over `SessionBus`, on the main thread, and keeps
+/// nothing.
 @MainActor enum Reveal {
   /// By the file manager's own interface, which marks the file; else by opening its folder.
   /// - Parameter failed: neither worked.

@@ -1,6 +1,7 @@
 import CGtk
 
-/// The desktop's message bus. If there is none, or a name has no owner, nothing waits and nothing fails.
+/// The desktop's message bus. If there is none, or a name has no owner, nothing waits and nothing fails. `Desk` owns
+/// it, on the main thread; it has the connection and the names that have an owner.
 @MainActor final class SessionBus {
   /// Nil before it is connected, and where there is no bus.
   private(set) var connection: OpaquePointer?

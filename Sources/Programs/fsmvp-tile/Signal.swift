@@ -1,6 +1,7 @@
 import CGtk
 
-/// The arguments of a signal, the object that sends it first, and its answer.
+/// The arguments of a signal, the object that sends it first, and its answer. It is valid during the call alone; a
+/// handler that was connected lives as long as its object, on the main thread.
 @MainActor struct SignalCall {
   fileprivate let values: UnsafePointer<GValue>
   fileprivate let result: UnsafeMutablePointer<GValue>?

@@ -1,6 +1,7 @@
 import CGtk
 
-/// The entry for a file's recipient, with earlier ones offered, and the button that stages it.
+/// The entry for a file's recipient, with earlier ones offered, and the button that stages it. `StagePage` owns it, on
+/// the main thread.
 @MainActor final class StageForm {
   let root = Make.column(spacing: 8)
   private let what = Make.line("Choose a file above", "fact", cut: PANGO_ELLIPSIZE_MIDDLE)

@@ -3,7 +3,8 @@ import ControlClient
 import ControlModel
 import Core
 
-/// Staging from the window: search a job, choose one of its files, name its recipient.
+/// Staging from the window: search a job, choose one of its files, name its recipient. `Desk` makes the page, which
+/// owns the search and the form, on the main thread, and the control API is asked on other threads.
 @MainActor final class StagePage {
   let root = Make.column()
   private let client: SocketClient

@@ -1,6 +1,7 @@
 import CGtk
 
-/// The few rules that make tiles of boxes; colours are the theme's, so that light and dark are the desktop's.
+/// The few rules that make tiles of boxes; colours are the theme's, so that light and dark are the desktop's. They are
+/// loaded once, on the main thread, and belong to GTK then.
 @MainActor enum Style {
   static func load() {
     let provider: UnsafeMutablePointer<GtkCssProvider> = gtk_css_provider_new()

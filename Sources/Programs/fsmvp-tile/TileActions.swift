@@ -1,7 +1,8 @@
 import CGtk
 import ControlModel
 
-/// The actions of a tile; buttons, menus and keys all come here.
+/// The actions of a tile; buttons, menus and keys all come here. It is a value of closures, which `Desk` makes; they
+/// run on the main thread.
 @MainActor struct TileActions {
   var copy: @MainActor (StagedItem) -> Void
   var reveal: @MainActor (StagedItem) -> Void

@@ -1,4 +1,4 @@
-/// The command line, its values checked.
+/// The command line, its values checked. It is a plain value.
 struct TileArguments: Equatable {
   enum Wish: Equatable {
     case help

@@ -1,6 +1,7 @@
 import CGtk
 
-/// Makes a widget the source of drags of a staged file.
+/// Makes a widget the source of drags of a staged file. GTK owns the drag's source, on the main thread; nothing is kept
+/// here.
 @MainActor enum TileDrag {
   /// The dragged file, and its name for the picture under the pointer.
   struct Load {

@@ -1,7 +1,8 @@
 import ControlClient
 import ControlModel
 
-/// Why no window was opened: one sentence with what to do, and the exit code, which is `fsmvp`'s for the same thing.
+/// Why no window was opened: one sentence with what to do, and the exit code, which is `fsmvp`'s for the same thing. It
+/// is a plain value.
 struct TileFailure: Error, Equatable {
   enum Code: Int32 {
     /// No display, or something that should not happen.

@@ -6,7 +6,7 @@ import Glibc
 import Settings
 
 /// The executable: reads the command line, makes sure that there is something to show and somewhere to show it, and
-/// runs the window.
+/// runs the window. It runs on the main thread and has no state but the `Desk`.
 @MainActor enum TileProgram {
   static func main() -> Int32 {
     do throws(TileFailure) {

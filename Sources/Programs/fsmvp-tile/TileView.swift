@@ -3,6 +3,7 @@ import ControlModel
 import Core
 
 /// One tile: what the file is, how far it is, and a source of drags over all of it but the buttons at its edge.
+/// `TilesPage` owns those of its list, `Desk` the one of a window with one file; all of it is on the main thread.
 @MainActor final class TileView {
   enum Shape {
     /// Alone in its window, buttons with words below.

@@ -1,7 +1,7 @@
 import CGtk
 import ControlModel
 
-/// All tiles, newest first.
+/// All tiles, newest first. `Desk` owns it, on the main thread; the items are the `Board`'s.
 @MainActor final class TilesPage {
   let root: Widget
   private let list: IDList<TileView>

@@ -4,7 +4,7 @@ import ControlModel
 import Synchronization
 
 /// Follows the control plane's events on a thread of its own and hands them to the main loop, as many at once as came
-/// meanwhile.
+/// meanwhile. `Desk` makes it, once; what came and was not handed over yet is behind a lock.
 final class Watch: Sendable {
   private struct Inbox {
     var signs: [EventStream.Sign] = []

@@ -2,7 +2,8 @@ import ControlClient
 import ControlModel
 import Core
 
-/// The window's texts: figures and states in words. Names and tags go through `PrintableText`.
+/// The window's texts: figures and states in words. Names and tags go through `PrintableText`. These are pure
+/// functions.
 enum Words {
   // MARK: A tile
 

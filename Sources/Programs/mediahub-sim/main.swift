@@ -1,3 +1,5 @@
+// The start of the program `mediahub-sim`: `MediaHubSimProgram` does the rest, and its exit code is the program's.
+
 import Glibc
 import MediaHubSim
 
