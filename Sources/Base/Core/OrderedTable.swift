@@ -10,6 +10,8 @@ package struct OrderedTable<Value> {
   private static var most: Int { 256 }
   /// None is empty.
   private var chunks: [Chunk] = []
+  /// The first key of each chunk: a search through them touches no chunk.
+  private var heads: [UInt64] = []
   package private(set) var count = 0
 
   package init() {}
@@ -17,7 +19,10 @@ package struct OrderedTable<Value> {
   package var isEmpty: Bool { count == 0 }
 
   package subscript(key: UInt64) -> Value? {
-    get { place(of: key).map { chunks[$0.chunk].values[$0.index] } }
+    get {
+      guard let place = place(of: key) else { return nil }
+      return chunks[place.chunk].values[place.index]
+    }
     set {
       guard let newValue else { return remove(key) }
       if let place = place(of: key) {
@@ -48,6 +53,24 @@ package struct OrderedTable<Value> {
     return (chunks[chunk].keys[index], chunks[chunk].values[index])
   }
 
+  /// The lowest number from `key` on that has no entry. A full run of entries is passed a chunk at a time.
+  package func firstFree(from key: UInt64) -> UInt64 {
+    guard let start = place(of: key) else { return key }
+    var (chunk, index) = (start.chunk, start.index)
+    while true {
+      let keys = chunks[chunk].keys
+      // Keys rise, so they are without a gap up to where they rise as fast as their positions.
+      var (low, high) = (index, keys.count - 1)
+      while low < high {
+        let middle = (low + high + 1) / 2
+        if keys[middle] - keys[index] == UInt64(middle - index) { low = middle } else { high = middle - 1 }
+      }
+      let free = keys[low] + 1
+      guard low == keys.count - 1, chunk + 1 < chunks.count, heads[chunk + 1] == free else { return free }
+      (chunk, index) = (chunk + 1, 0)
+    }
+  }
+
   /// At most `limit` entries from `key` on.
   package func page(from key: UInt64, limit: Int) -> [(key: UInt64, value: Value)] {
     guard !chunks.isEmpty, limit > 0 else { return [] }
@@ -67,14 +90,10 @@ package struct OrderedTable<Value> {
 
   private mutating func insert(_ value: Value, at key: UInt64) {
     count += 1
-    guard let last = chunks.last else {
-      chunks.append(Chunk(keys: [key], values: [value]))
-      return
-    }
+    guard let last = chunks.last else { return append(Chunk(keys: [key], values: [value])) }
     // Past the end: a full chunk stays full.
     if last.keys.count >= Self.most, let highest = last.keys.last, key > highest {
-      chunks.append(Chunk(keys: [key], values: [value]))
-      return
+      return append(Chunk(keys: [key], values: [value]))
     }
     var chunk = index(ofChunkFor: key)
     if chunks[chunk].keys.count >= Self.most {
@@ -83,11 +102,18 @@ package struct OrderedTable<Value> {
       chunks[chunk].keys.removeLast(chunks[chunk].keys.count - half)
       chunks[chunk].values.removeLast(chunks[chunk].values.count - half)
       chunks.insert(upper, at: chunk + 1)
+      heads.insert(upper.keys[0], at: chunk + 1)
       if key >= upper.keys[0] { chunk += 1 }
     }
     let index = Self.lowerBound(chunks[chunk].keys, key)
     chunks[chunk].keys.insert(key, at: index)
     chunks[chunk].values.insert(value, at: index)
+    if index == 0 { heads[chunk] = key }
+  }
+
+  private mutating func append(_ chunk: Chunk) {
+    heads.append(chunk.keys[0])
+    chunks.append(chunk)
   }
 
   private mutating func remove(_ key: UInt64) {
@@ -95,7 +121,12 @@ package struct OrderedTable<Value> {
     count -= 1
     chunks[place.chunk].keys.remove(at: place.index)
     chunks[place.chunk].values.remove(at: place.index)
-    if chunks[place.chunk].keys.isEmpty { chunks.remove(at: place.chunk) }
+    if let first = chunks[place.chunk].keys.first {
+      heads[place.chunk] = first
+    } else {
+      chunks.remove(at: place.chunk)
+      heads.remove(at: place.chunk)
+    }
   }
 
   private func place(of key: UInt64) -> (chunk: Int, index: Int)? {
@@ -108,10 +139,10 @@ package struct OrderedTable<Value> {
   /// The last chunk that begins at `key` or before, else the first.
   private func index(ofChunkFor key: UInt64) -> Int {
     var low = 0
-    var high = chunks.count
+    var high = heads.count
     while high - low > 1 {
       let middle = (low + high) / 2
-      if chunks[middle].keys[0] <= key { low = middle } else { high = middle }
+      if heads[middle] <= key { low = middle } else { high = middle }
     }
     return low
   }

@@ -28,7 +28,9 @@ package final class BackingStores {
       }
     }
   }
-  private struct Standing {
+  /// The parts behind a generation that stands. An object, because it is asked for often and changed in place.
+  @DispatchLoop
+  private final class Standing {
     let backing: Granted
     let store: any Backing
     let order: Order
@@ -36,6 +38,10 @@ package final class BackingStores {
     var overflow: Overflow?
     /// In place of a window: the origin sends whole objects, for which a window has no room.
     var substitute: Substitute?
+
+    init(backing: Granted, store: any Backing, order: Order) {
+      (self.backing, self.store, self.order) = (backing, store, order)
+    }
   }
   private enum Overflow {
     case making([(ByteRange, ReadReply)])
@@ -276,8 +282,6 @@ package final class BackingStores {
 
   package func lease(of generation: StoreGeneration) -> LeaseID? { standing[generation]?.backing.id }
   package func bytesPresent(of generation: StoreGeneration) -> Int64 { standing[generation]?.store.bytesPresent ?? 0 }
-
-  package var bytesPresent: Int64 { standing.values.reduce(0) { $0 &+ $1.store.bytesPresent } }
 
   /// How much of each of at most `cells` equal parts of the file is here, 0 to 15.
   package func presence(of generation: StoreGeneration, cells: Int) -> [UInt8] {

@@ -87,8 +87,19 @@ extension FileCache {
     if let generation = file.store { return stores.bytesPresent(of: generation) }
     return file.parked?.present(of: file.size) ?? 0
   }
-  /// The bytes that are present of all files.
-  package var bytesPresent: Int64 { keeper.totals.parked &+ stores.bytesPresent }
+  /// The bytes that are present of the volume's files with a store, counted some files at a time.
+  package func countStanding(_ volume: VolumeID) async -> Int64 {
+    var (bytes, from, looked): (Int64, UInt64, Int) = (0, 0, 0)
+    while let node = keeper.nextMoving(volume, from: from) {
+      if let generation = keeper[FileKey(volume, NodeID(node))]?.store {
+        bytes &+= stores.bytesPresent(of: generation)
+      }
+      (from, looked) = (node + 1, looked + 1)
+      if looked % Self.filesALook == 0 { await pause() }
+    }
+    return bytes
+  }
+  private static var filesALook: Int { 256 }
   /// On the disk.
   package func bytesInFolder(of key: FileKey) -> Int64 {
     guard let file = keeper[key] else { return 0 }

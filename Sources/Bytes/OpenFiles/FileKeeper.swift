@@ -94,10 +94,12 @@ package struct FileKeeper: Sendable {
   }
   /// The files that are open, each once.
   package var openFiles: [OpenFile] { Set(handles.values).compactMap { table[$0] } }
-  /// Files with a store, or whose state is on its way to another.
-  package var active: [FileKey] { table.active }
-  /// The files that changed since the last call; nothing at the first one.
-  package mutating func takeChanged() -> Set<FileKey> { table.takeChanged() }
+  /// Notes from now on which files of the volume change.
+  package mutating func noteChanges(of volume: VolumeID) { table.noteChanges(of: volume) }
+  package mutating func noteLook(_ key: FileKey) { table.noteLook(key) }
+  /// The next node, from `node` on, of a file with a store, or whose state is on its way to another, or that changed
+  /// since `noteLook`.
+  package func nextMoving(_ volume: VolumeID, from node: UInt64) -> UInt64? { table.nextMoving(volume, from: node) }
 
   /// Changes a file, which is made with `size` if it is not known yet.
   mutating func edit<Result>(_ key: FileKey, size: Int64, _ body: (inout OpenFile) -> Result) -> Result {

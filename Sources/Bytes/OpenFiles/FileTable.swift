@@ -24,8 +24,10 @@ struct FileTable: Sendable {
   private(set) var parking = 0
   /// The bytes that went through closed handles, and the bytes that are present of parked files.
   private(set) var totals: (served: Int64, parked: Int64) = (0, 0)
-  /// Files that changed since they were last asked for; nil while nothing asks.
-  private var changed: Set<FileKey>?
+  /// The nodes with a store, or whose state is on its way to another.
+  private var active: [VolumeID: OrderedTable<Void>] = [:]
+  /// The nodes that changed since they were last looked at, of the volumes that are looked at.
+  private var changed: [VolumeID: OrderedTable<Void>] = [:]
   /// The bytes that parked files take on the disk; `left` says how many of those files earlier runs left, with how many
   /// bytes.
   private(set) var parkedBytes: Int64 = 0
@@ -98,13 +100,13 @@ struct FileTable: Sendable {
   }
   var droppableCount: Int { droppable.reduce(0) { $0 + $1.count } }
 
-  /// Files with a store, or whose state is on its way to another.
-  var active: [FileKey] { Array(owners.values) }
-
-  /// The files that changed since the last call; nothing at the first one.
-  mutating func takeChanged() -> Set<FileKey> {
-    defer { changed = [] }
-    return changed ?? []
+  /// Notes from now on which files of the volume change.
+  mutating func noteChanges(of volume: VolumeID) { changed[volume] = changed[volume] ?? OrderedTable() }
+  mutating func noteLook(_ key: FileKey) { changed[key.volume]?[key.node.rawValue] = nil }
+  /// The next file, from `node` on, with a store, or whose state is on its way to another, or that changed since
+  /// `noteLook`.
+  func nextMoving(_ volume: VolumeID, from node: UInt64) -> UInt64? {
+    [active[volume], changed[volume]].compactMap { $0?.next(from: node)?.key }.min()
   }
 
   var resters: Int { resting.count }
@@ -129,6 +131,7 @@ struct FileTable: Sendable {
     if old.generation != file.generation {
       if let generation = old.generation { owners[generation] = nil }
       if let generation = file.generation { owners[generation] = key }
+      active[key.volume, default: OrderedTable()][key.node.rawValue] = file.generation.map { _ in () }
     }
     held += (file.isHeld ? 1 : 0) - (old.isHeld ? 1 : 0)
     parking += (Self.isParking(file) ? 1 : 0) - (Self.isParking(old) ? 1 : 0)
@@ -142,7 +145,7 @@ struct FileTable: Sendable {
 
     totals.served &+= file.served &- old.served
     totals.parked += (file.parked?.present(of: file.size) ?? 0) - (old.parked?.present(of: old.size) ?? 0)
-    changed?.insert(key)
+    changed[key.volume]?[key.node.rawValue] = ()
 
     let deadline = file.deadline(idle: idleEvict)
     if deadline != old.deadline(idle: idleEvict) || (deadline != nil) != (file.slots.deadline > 0) {

@@ -11,8 +11,7 @@ struct TimeIndex: Sendable {
 
   /// - Returns: the slot, never 0.
   mutating func insert(_ key: FileKey, at time: UInt64) -> UInt64 {
-    var slot = max(1, time)
-    while table.contains(slot) { slot &+= 1 }
+    let slot = table.firstFree(from: max(1, time))
     table[slot] = key
     return slot
   }

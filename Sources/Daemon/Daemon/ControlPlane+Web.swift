@@ -66,8 +66,8 @@ extension ControlPlane {
     return report
   }
 
-  var webOptions: WebOptions {
-    WebOptions(service.settings.values, runtimeFolder: folders.runtime, assets: .program)
+  func webOptions(_ assets: PageAssets) -> WebOptions {
+    WebOptions(service.settings.values, runtimeFolder: folders.runtime, assets: assets)
   }
 }
 

@@ -89,8 +89,10 @@ final class ControlPlane {
       let staged = OpenVolume(volume, roots: mountOptions.roots, routes: stagedRoutes(volume))
       try await start(Mount(staged, options: mountOptions, survivor: folders.survivor))
       for kind in kinds { try await start(Mount.open(kind, like: mountOptions, state: folders.state)) }
-      server = try ControlServer(socket: socket, web: webOptions, groups: groups(mediaHub)) { [weak self] in
-        Readiness(self?.glance().shim.state ?? .starting)
+      // The page's files are hashed when they are first asked for, which takes longer than a step may.
+      let web = webOptions(await onWorker { PageAssets.program })
+      server = try ControlServer(socket: socket, web: web, groups: groups(mediaHub)) { [weak self] in
+        Readiness(ControlStatus.Shim(self?.host?.figures).state)
       }
       keepRuntimeFolder()
     } catch {
@@ -256,7 +258,7 @@ final class ControlPlane {
 
 extension ControlPlane: DaemonOperations {
   func status() async throws -> ControlStatus {
-    await volume?.countServed()
+    await volume?.countTotals()
     return glance()
   }
 

@@ -106,7 +106,7 @@ extension ShimHost {
     }
   }
 
-  private static let entriesAStep = 256
+  private static let entriesAStep = 64
   private static let directories = 4096
 }
 

@@ -7,7 +7,7 @@ import Core
 @DispatchLoop
 final class StagedEvents: EventSource {
   /// Items looked at in one turn of the loop; those that changed are written as JSON there.
-  private static let step = 32
+  private static let step = 16
   /// The cache is looked at with each so many slow looks, though nothing moved.
   private static let rounds = 20
 

@@ -45,8 +45,8 @@ struct StagedItems: Sendable {
   private var nextOrder: UInt64 = 1
   /// The latest time given to the directory.
   private var latest: Int64
-  /// Items that changed since they were last asked for; nil while nothing asks.
-  private var changed: Set<UInt64>?
+  /// Items that changed since they were last looked at; nil while nothing looks.
+  private var changed: OrderedTable<Void>?
 
   init(rules: Rules, origins: Origins = Origins()) {
     self.rules = rules
@@ -94,12 +94,17 @@ struct StagedItems: Sendable {
     return hash.value
   }
 
-  /// The items that changed since the last call; nil at the first one, which is about all.
-  mutating func takeChanged() -> Set<UInt64>? {
-    defer { changed = [] }
-    return changed
+  /// Notes from now on which items change.
+  /// - Parameter limit: if there are no more items than that, each counts as changed.
+  mutating func noteChanges(allUpTo limit: Int) {
+    var noted = OrderedTable<Void>()
+    if count <= limit { for (seq, _) in page(from: 0, limit: limit) { noted[seq] = () } }
+    changed = noted
   }
-  private mutating func note(_ seq: UInt64) { changed?.insert(seq) }
+  mutating func noteLook(_ seq: UInt64) { changed?[seq] = nil }
+  /// The next item, from `seq` on, that changed since `noteLook`.
+  func nextChanged(from seq: UInt64) -> UInt64? { changed?.next(from: seq)?.key }
+  private mutating func note(_ seq: UInt64) { changed?[seq] = () }
 
   // MARK: Numbers
 

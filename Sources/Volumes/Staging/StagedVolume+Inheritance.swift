@@ -17,7 +17,7 @@ extension StagedVolume {
     await begin(with: Inheritance(), isNewMount: true)
   }
 
-  private static let handlesAStep = 512
+  private static let handlesAStep = 128
   private static let itemsAStep = 64
 
   private func begin(with inheritance: Inheritance, isNewMount: Bool) async {

@@ -28,9 +28,10 @@ extension StagedVolume {
   package var count: Int { staged.count }
 
   /// How many there are, and what was fetched of them and given to the kernel, all together.
-  /// The bytes given to open handles are those of the last `countServed`.
+  /// The bytes of files with a store, and those given to open handles, are those of the last `countTotals`.
   package var totals: (items: Int, bytesFetched: Int64, bytesServed: Int64) {
-    (staged.count, files.bytesPresent, files.keeper.totals.served &+ live.servedOpen)
+    let closed = files.keeper.totals
+    return (staged.count, closed.parked &+ live.standing, closed.served &+ live.servedOpen)
   }
 
   /// By id, of an item that stands or is still open.

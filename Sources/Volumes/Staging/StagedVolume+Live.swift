@@ -30,12 +30,14 @@ struct LiveStatus {
 
   /// The glimpses of items that move, as they were told last.
   var glimpses: [UInt64: Glimpse] = [:]
-  var meters: [UInt64: Meters] = [:]
+  var meters = OrderedTable<Meters>()
   /// Ids of items that went since the last look.
-  var gone: [String] = []
-  /// Items that the look under way has not come to, the last one first.
-  var rest: [UInt64] = []
-  /// Bytes that were given to handles that are open, as they were counted last.
+  var gone: ArraySlice<String> = []
+  /// The look under way has come to the items below it.
+  var cursor: UInt64 = 0
+  /// Bytes that are here of files with a store, and bytes that were given to handles that are open, as they were
+  /// counted last.
+  var standing: Int64 = 0
   var servedOpen: Int64 = 0
   /// Whether there was a look at all.
   var isWatched = false
@@ -71,13 +73,15 @@ extension StagedVolume {
   /// - Parameter limit: at most so many items are looked at, and so many told as gone, in this call.
   package func look(atMost limit: Int = .max) -> ItemChanges {
     let now = dependencies.clock.now()
-    if live.rest.isEmpty { live.rest = itemsToLookAt().sorted(by: >) }
+    if !live.isWatched { noteChanges(allUpTo: Self.firstLook) }
     live.isWatched = true
     var look = ItemChanges(changed: [], gone: Array(live.gone.prefix(limit)))
     live.gone.removeFirst(look.gone.count)
     var left = limit
-    while left > 0, let seq = live.rest.popLast() {
+    while left > 0, let seq = nextToLookAt() {
       left -= 1
+      live.cursor = seq + 1
+      noteLook(seq)
       guard let record = staged[seq] else {
         live.glimpses[seq] = nil
         live.meters[seq] = nil
@@ -98,31 +102,24 @@ extension StagedVolume {
       live.glimpses[seq] = isAtRest && files.keeper[Self.key(seq)]?.store == nil ? nil : glimpse
       if isChanged, let item = item(seq) { look.changed.append(item) }
     }
-    look.isMore = !live.rest.isEmpty || !live.gone.isEmpty
+    let isOver = nextToLookAt() == nil
+    if isOver { live.cursor = 0 }
+    look.isMore = !isOver || !live.gone.isEmpty
     if !look.isMore, files.keeper.openHandles > 0 { lookForReaders() }
     return look
   }
 
-  /// The items that move, or that changed since the last look.
-  private func itemsToLookAt() -> Set<UInt64> {
-    var seqs = Set(live.meters.keys)
-    func add(_ keys: some Sequence<FileKey>) {
-      for key in keys where key.volume == Self.id {
-        if case .file(let seq)? = StagedNode(key.node) { seqs.insert(seq) }
-      }
-    }
-    add(files.change { $0.takeChanged() })
-    add(files.keeper.active)
-    if let changed = takeChangedItems() {
-      seqs.formUnion(changed)
-    } else if staged.count <= Self.firstLook {
-      seqs.formUnion(staged.page(from: 0, limit: Self.firstLook).map(\.seq))
-    }
-    return seqs
+  /// The next item of the look under way that moves, or that changed since it was looked at.
+  private func nextToLookAt() -> UInt64? {
+    let from = live.cursor
+    let node = files.keeper.nextMoving(Self.id, from: Self.key(from).node.rawValue)
+    let moving: UInt64? = node.flatMap { if case .file(let seq)? = StagedNode(NodeID($0)) { seq } else { nil } }
+    return [moving, staged.nextChanged(from: from), live.meters.next(from: from)?.key].compactMap { $0 }.min()
   }
 
-  /// Counts what was given to open handles, some at a time.
-  package func countServed() async {
+  /// Counts the bytes that are here and those that were given to open handles, some at a time.
+  package func countTotals() async {
+    live.standing = await files.countStanding(Self.id)
     guard let host else { return }
     var bytes: Int64 = 0
     for (number, handle) in files.keeper.allHandles.keys.enumerated() {
@@ -157,7 +154,7 @@ extension StagedVolume {
     }
   }
 
-  private static var questionsAStep: Int { 256 }
+  private static var questionsAStep: Int { 64 }
 
   private func readersToFind() async -> [Readers.Question] {
     var questions: [Readers.Question] = []
@@ -232,9 +229,10 @@ extension StagedVolume {
   func map(_ seq: UInt64, _ record: StagedRecord) -> String {
     guard record.size > 0 else { return "" }
     let cells = files.presence(of: Self.key(seq), cells: Self.mapCells)
-    guard files.keeper[Self.key(seq)]?.store != nil || !cells.isEmpty else {
-      return String(repeating: "0", count: Self.mapCells)
-    }
-    return String(cells.map { Character(String($0, radix: 16)) })
+    guard files.keeper[Self.key(seq)]?.store != nil || !cells.isEmpty else { return Self.emptyMap }
+    return String(decoding: cells.lazy.map { Self.digits[Int($0)] }, as: UTF8.self)
   }
+
+  private static let emptyMap = String(repeating: "0", count: mapCells)
+  private static let digits = Array("0123456789abcdef".utf8)
 }

@@ -156,7 +156,16 @@ package final class StagedVolume {
     return files.change { body(&staged, time, &$0) }
   }
 
-  func takeChangedItems() -> Set<UInt64>? { staged.takeChanged() }
+  /// Notes from now on which items and files change.
+  /// - Parameter limit: if there are no more items than that, each counts as changed.
+  func noteChanges(allUpTo limit: Int) {
+    staged.noteChanges(allUpTo: limit)
+    files.change { $0.noteChanges(of: Self.id) }
+  }
+  func noteLook(_ seq: UInt64) {
+    staged.noteLook(seq)
+    files.change { $0.noteLook(Self.key(seq)) }
+  }
 
   /// Draws a number, a name and a place in the order for a new item. Ends with `StagedItems.stage` or `cancel`.
   func reserve(_ file: MediaHubOutput, recipient: String, name: FileName, modified: Int64) -> (

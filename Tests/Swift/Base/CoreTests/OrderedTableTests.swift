@@ -31,9 +31,24 @@ struct OrderedTableTests {
         let from = UInt64(random.below(range))
         #expect(table.page(from: from, limit: 7).map(\.key) == Array(sorted.map(\.key).filter { $0 >= from }.prefix(7)))
         #expect(table.next(from: from)?.key == sorted.map(\.key).first { $0 >= from })
+        var free = from
+        while model[free] != nil { free += 1 }
+        #expect(table.firstFree(from: from) == free)
       }
     }
     for key in model.keys { table[key] = nil }
     #expect(table.isEmpty && table.first == nil && table.next(from: 0) == nil)
+  }
+
+  @Test("the first free number lies behind a run of entries without a gap, however many chunks it fills")
+  func firstFree() {
+    var table = OrderedTable<Void>()
+    for key in UInt64(10)..<3000 { table[key] = () }
+    #expect(table.firstFree(from: 9) == 9 && table.firstFree(from: 10) == 3000 && table.firstFree(from: 2999) == 3000)
+    table[1500] = nil
+    #expect(table.firstFree(from: 10) == 1500 && table.firstFree(from: 1501) == 3000)
+    for key in UInt64(10)..<1400 { table[key] = nil }
+    table[100] = ()
+    #expect(table.firstFree(from: 100) == 101 && table.firstFree(from: 1400) == 1500)
   }
 }
