@@ -6,12 +6,14 @@ from jeepney import DBusAddress, HeaderFields, MessageType, new_error, new_metho
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 
+from instance import PATIENCE
+
 
 def call(address, name, path, interface, method, signature=None, body=()):
     """The answer's body."""
     with open_dbus_connection(address) as connection:
         answer = connection.send_and_get_reply(
-            new_method_call(DBusAddress(path, name, interface), method, signature, body), timeout=10
+            new_method_call(DBusAddress(path, name, interface), method, signature, body), timeout=PATIENCE
         )
     assert answer.header.message_type == MessageType.method_return, answer.body
     return answer.body

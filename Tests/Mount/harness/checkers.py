@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 import time
 
+from instance import PATIENCE
+
 HERE = pathlib.Path(__file__).parent
 SLOW = 16384
 HEAD = 32 + 256
@@ -69,7 +71,7 @@ class Checker:
     def check(self):
         assert self.errors == 0, f"{self.mode}: {self.errors} errors, the first: {self.first_error}"
 
-    def finish(self, timeout=30):
+    def finish(self, timeout=PATIENCE):
         """It must have done something, all of it right."""
         struct.pack_into("<Q", self.memory, 0, 1)
         try:

@@ -105,7 +105,7 @@ class Desktop:
 
     def run(self, *command, **more):
         """The standard output of a program; "" if it fails."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=20, **more)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, **more)
         return done.stdout
 
     @staticmethod
@@ -187,7 +187,7 @@ class Desktop:
             ["xclip", "-o", "-selection", "clipboard", "-t", kind],
             env=self.environment,
             capture_output=True,
-            timeout=20,
+            timeout=PATIENCE,
         )
         return done.stdout.decode() if done.returncode == 0 else None
 

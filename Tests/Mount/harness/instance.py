@@ -59,6 +59,17 @@ def is_alive(pid):
         return False
 
 
+def descriptors_of(pid):
+    """The number and the target of each open descriptor, but for those that are closed during the look."""
+    found = {}
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
+        except FileNotFoundError:
+            continue
+    return found
+
+
 def environment_of(pid):
     """The environment that the process was started with."""
     with open(f"/proc/{pid}/environ", "rb") as stream:
@@ -224,6 +235,14 @@ class Instance:
     def shim_pid(self):
         return self.cli("status", "--json").json["shim"]["pid"]
 
+    def serves(self):
+        """Waits until it says that its shim serves: it learns of a takeover a moment after that."""
+        wait_until(lambda: self.cli("status", "--json").json["shim"]["state"] == "serving", what="a shim that serves")
+
+    def two_shims(self):
+        """Both of them, once there are two: the standby is started after the ready line."""
+        return wait_until(lambda: len(found := self.shims()) == 2 and found, what="two shims")
+
     def destroy(self):
         """Removes the instance in any state; nothing of it stays."""
         if self.process and self.process.poll() is None:
@@ -264,14 +283,15 @@ class Instance:
 
     # The command line
 
-    def cli(self, *arguments, timeout=60, **environment):
+    def cli(self, *arguments, timeout=2 * PATIENCE, wrapper=(), **environment):
+        """A shorter `timeout` than PATIENCE is raised to it."""
         return Result(
             subprocess.run(
-                [FSMVP, *arguments],
+                [*wrapper, FSMVP, *arguments],
                 env=self.environment | environment,
                 capture_output=True,
                 text=True,
-                timeout=timeout,
+                timeout=max(timeout, PATIENCE),
             )
         )
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from instance import wait_until
+from instance import PATIENCE, wait_until
 
 
 def sha256(stream, block=1 << 20):
@@ -103,9 +103,10 @@ sys.exit(1 if bad else 0)
         )
         assert self.process.stdout.readline() == "begun\n"
 
-    def finish(self, timeout=60):
+    def finish(self, timeout=2 * PATIENCE):
+        """A shorter `timeout` than PATIENCE is raised to it."""
         try:
-            out, _ = self.process.communicate(timeout=timeout)
+            out, _ = self.process.communicate(timeout=max(timeout, PATIENCE))
         except subprocess.TimeoutExpired:
             self.kill()
             raise
@@ -135,8 +136,9 @@ class Background:
     def is_running(self):
         return self.thread.is_alive()
 
-    def result(self, timeout=60):
-        self.thread.join(timeout)
+    def result(self, timeout=2 * PATIENCE):
+        """A shorter `timeout` than PATIENCE is raised to it."""
+        self.thread.join(max(timeout, PATIENCE))
         assert not self.thread.is_alive(), "still running"
         if self._error:
             raise self._error

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from instance import PATIENCE
+
 ORDERS = ["sequential", "tail-first", "random"]
 
 PROGRAM = r"""
@@ -51,9 +53,10 @@ class Reading:
             [sys.executable, "-c", PROGRAM, path, order, str(step), str(seed)], stdout=subprocess.PIPE, text=True
         )
 
-    def result(self, timeout=60):
+    def result(self, timeout=2 * PATIENCE):
+        """A shorter `timeout` than PATIENCE is raised to it."""
         try:
-            out, _ = self.process.communicate(timeout=timeout)
+            out, _ = self.process.communicate(timeout=max(timeout, PATIENCE))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()

@@ -1,8 +1,9 @@
 """The region of a running instance, looked at from outside (fsmvp_wire.h says where things are)."""
 
 import mmap
-import os
 import struct
+
+from instance import descriptors_of
 
 WORDS, HANDLES, WAITING = 1, 4, 9
 SLOT_STATES = "FREE FILLING LOCAL SUBMITTED TAKEN DONE CANCELLED CANCEL_DONE".split()
@@ -14,10 +15,9 @@ class Region:
     """Maps it by way of a shim's descriptor; what is read is a snapshot of a moving thing."""
 
     def __init__(self, shim):
-        folder = f"/proc/{shim}/fd"
-        for name in os.listdir(folder):
-            if "fsmvp-region" in os.readlink(f"{folder}/{name}"):
-                with open(f"{folder}/{name}", "r+b") as file:
+        for number, target in descriptors_of(shim).items():
+            if "fsmvp-region" in target:
+                with open(f"/proc/{shim}/fd/{number}", "r+b") as file:
                     self.memory = mmap.mmap(file.fileno(), 0)
                 return
         raise AssertionError(f"process {shim} has no region")

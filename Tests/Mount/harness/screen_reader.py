@@ -1,6 +1,6 @@
 """The view of a screen reader: a window's accessible tree over AT-SPI, as GTK gives it to every client."""
 
-from instance import wait_until
+from instance import PATIENCE, wait_until
 from jeepney import DBusAddress, MessageType, Properties, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 
@@ -85,7 +85,7 @@ class ScreenReader:
         session.close()
 
     def ask(self, message):
-        answer = self.connection.send_and_get_reply(message, timeout=10)
+        answer = self.connection.send_and_get_reply(message, timeout=PATIENCE)
         if answer.header.message_type != MessageType.method_return:
             raise Gone(answer.body)
         return answer.body

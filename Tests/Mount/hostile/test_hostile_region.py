@@ -9,7 +9,7 @@ import struct
 
 import pytest
 from stand import Stand
-from instance import MiB, wait_until
+from instance import MiB, descriptors_of, wait_until
 from readers import Background, Direct
 
 SLOTS, LEASES = 2, 5
@@ -141,9 +141,8 @@ def test_a_file_that_is_opened_under_a_lease_revoked_meanwhile_is_not_read(stand
         struct.pack_into("<I", region.memory, at, (lease >> 32) + 1)
         stand.armed.go_on()
         slot(region, "SUBMITTED", 5)
-        folder = pathlib.Path(f"/proc/{region.active}/fd")
         wait_until(
-            lambda: not [fd for fd in folder.iterdir() if ".bytes" in os.readlink(fd)],
+            lambda: not [target for target in descriptors_of(region.active).values() if ".bytes" in target],
             what="no descriptor of a cached file",
         )
         assert reading.is_running

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from stand import Stand, kill_at_random
-from instance import MiB, wait_until
+from instance import MiB, descriptors_of, wait_until
 from readers import Background, Direct, sha256, sha256_file
 
 # Bytes of a file that is read under kills: more than the window, and little enough to be compared quickly.
@@ -134,9 +134,9 @@ def private(pid, skip):
 
 def window_bytes(pid):
     """The memory that the window's memfd takes, over all its mappings."""
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        if "fsmvp-window" in os.readlink(f"/proc/{pid}/fd/{name}"):
-            return os.stat(f"/proc/{pid}/fd/{name}").st_blocks * 512
+    for number, target in descriptors_of(pid).items():
+        if "fsmvp-window" in target:
+            return os.stat(f"/proc/{pid}/fd/{number}").st_blocks * 512
     raise AssertionError("no window")
 
 
