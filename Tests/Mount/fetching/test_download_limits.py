@@ -89,10 +89,13 @@ def test_a_link_is_replaced_before_the_end_that_it_shows(sim, running):
     file = sim.add(24 * MiB)
     sim.set(link_expiry_shown=True, link_seconds=6, rate=3 * MiB)
     path = run.stage(file)
+    began = time.monotonic()
     assert sha256_file(path) == right(sim, file)
+    took = time.monotonic() - began
     stats = sim.stats()
     assert stats["expired_links"] == 0, stats["expired_links"]
-    assert 2 <= stats["links_by_file"][file] <= 4
+    # Eight seconds of reading, more on a busy machine.
+    assert 2 <= stats["links_by_file"][file] <= 2 + took / 3
 
 
 def test_links_by_signature_are_accepted_and_the_token_is_not_asked_for_them(another, make, mode):
@@ -137,11 +140,13 @@ def test_an_origin_that_is_gone_for_three_seconds(another, make, mode):
     run = make(sim=sim, FSMVP_FETCH_MODE=mode).start()
     file = sim.add(24 * MiB)
     path = run.stage(file)
-    sim.set(rate=12 * MiB)
+    # Slow at first, so that most of it is still to come when the origin goes.
+    sim.set(rate=3 * MiB)
     readings = [Reading(path, order) for order in ("sequential", "random")]
     wait_until(lambda: run.item(path)["bytesFetched"] >= 4 * MiB)
-    sim.post("refuse", {"seconds": 3})
     began = time.monotonic()
+    sim.post("refuse", {"seconds": 3})
+    sim.set(rate=12 * MiB)
     for reading in readings:
         got = reading.result()
         assert got["errno"] is None and got["short"] is None and got["sha256"] == right(sim, file), got["errno"]

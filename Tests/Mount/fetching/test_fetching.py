@@ -3,6 +3,7 @@ hash where it may recover, a clean EIO with the named cause where it may not, an
 
 import errno
 import hashlib
+import time
 
 import pytest
 from instance import Instance, MiB, wait_until
@@ -127,7 +128,7 @@ def test_a_clean_error_with_its_cause_after_every_fault_that_may_not(sim, instan
 
 
 def test_all_links_refused_in_the_middle_cost_one_new_link(sim, instances, mode):
-    run = instances(mode)
+    run = instances(mode, stall_timeout="120s")
     file = sim.add(24 * MiB, "clip.mp4")
     path = run.stage(file, "tag")
     sim.gate(file=file, **{"from": 8 * MiB})
@@ -174,7 +175,7 @@ def test_near_readers_are_not_starved_by_far_ones(sim, make, mode):
 
 
 def test_two_readers_at_different_places_of_4_gib(sim, instances, mode):
-    run = instances(mode)
+    run = instances(mode, stall_timeout="120s")
     file = sim.add(4096 * MiB, "film.mp4")
     path = run.stage(file, "tag")
 
@@ -192,11 +193,13 @@ def test_two_readers_at_different_places_of_4_gib(sim, instances, mode):
     run.cli("unstage", path)
 
 
-def test_a_hundred_cold_readers_of_one_block_are_one_request(sim, instances, mode):
-    run = instances(mode)
+def test_a_hundred_cold_readers_of_one_block_are_one_request(sim, make, mode):
+    # No connection is given up while the hundred come.
+    run = make(FSMVP_FETCH_MODE=mode).configure('idle_timeout = "30m"\nstall_timeout = "1h"\n').start()
     file = sim.add(64 * MiB, "clip.mp4")
     path = run.stage(file, "tag")
     sim.gate(file=file)
+    began = time.monotonic()
 
     def at(number):
         with open(path, "rb", buffering=0) as stream:
@@ -207,8 +210,10 @@ def test_a_hundred_cold_readers_of_one_block_are_one_request(sim, instances, mod
     wait_until(lambda: run.cli("status", "--json").json["openHandles"] >= 100)
     wait_until(lambda: sim.stats()["held"] >= 1)
     sim.release()
+    # While nothing comes at all, it is asked for once more every three seconds (`Silence.Limits`).
+    more = int((time.monotonic() - began) / 3)
     for number, reader in enumerate(readers):
         assert reader.result() == sim.bytes(file, "tag", 32 * MiB + number % 16 * 4096, 4096)
     asked = [entry for entry in sim.stats()["ranges"] if entry["file"] == file]
     covering = [entry for entry in asked if entry["start"] <= 32 * MiB < entry["end"]]
-    assert len(covering) == 1, asked
+    assert 1 <= len(covering) <= 1 + more, asked

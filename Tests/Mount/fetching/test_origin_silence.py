@@ -4,6 +4,8 @@ The limits of an idle connection and of a reader are far longer here than any te
 waited for them.
 """
 
+import hashlib
+
 import pytest
 from instance import MiB, wait_until
 from readers import Background, Direct, sha256, sha256_file
@@ -17,19 +19,42 @@ def run(make, request):
     return make(FSMVP_FETCH_MODE=request.param).configure(PATIENT).start()
 
 
+class Upload:
+    """A file read from its beginning on: how far its reader has come, and at the end the hash."""
+
+    def __init__(self, path):
+        self.position = 0
+        self.reading = Background(self._read, path)
+
+    def _read(self, path):
+        digest = hashlib.sha256()
+        with open(path, "rb", buffering=0) as stream:
+            while data := stream.read(MiB):
+                digest.update(data)
+                self.position += len(data)
+        return digest.hexdigest()
+
+    def is_past(self, offset):
+        return self.position > offset or not self.reading.is_running
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_reader_goes_on_after_all_connections_fell_silent_at_once(sim, run, times):
     file = sim.add(48 * MiB)
     path = run.stage(file, "tag")
-    reading = Background(sha256_file, path)
-    for number in range(times):
-        gate = sim.gate(file=file, **{"from": (8 + 8 * number) * MiB})
+    # Each gate stands before the one before it opens: the whole file may come while this test is not looking.
+    places = [(8 + 8 * number) * MiB for number in range(times)]
+    gates = [(place, sim.gate(file=file, **{"from": place})) for place in places]
+    upload = Upload(path)
+    for place, gate in gates:
+        # A piece that the kernel reads ahead and that ends behind the gate waits for it.
+        wait_until(lambda place=place: upload.is_past(place - 3 * MiB), what="a reader that is near the gate")
         wait_until(lambda: sim.stats()["held"] > 0, what="a request that is held")
-        held = sim.stats()["held"]
         sim.post("silence")
         sim.release(gate)
-        wait_until(lambda: sim.stats()["held"] < held or not reading.is_running, what="silent connections are given up")
-    assert reading.result(180) == sha256(sim.content(file, "tag"))
+        # No byte behind the gate had been sent by then: it came over a new connection.
+        wait_until(lambda place=place: upload.is_past(place), what="a reader that goes on")
+    assert upload.reading.result(180) == sha256(sim.content(file, "tag"))
     assert run.item(path).get("failure") is None
 
 
