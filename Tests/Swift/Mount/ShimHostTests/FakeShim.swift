@@ -20,8 +20,14 @@ enum FakeShim {
     let path = scratch.runtime + "/fake-shim"
     FileManager.write(header, to: scratch.runtime + "/header")
     let program = """
-      #!/usr/bin/env python3
-      import ctypes, fcntl, mmap, os, select, socket, struct, sys, time
+      #!/usr/bin/env -S python3 -IS
+      import os
+      # Like a real one: a standby has 100 ms to claim, and a fresh one two seconds.
+      try:
+        os.setpriority(os.PRIO_PROCESS, 0, -11)
+      except PermissionError:
+        pass
+      import ctypes, fcntl, mmap, select, socket, struct, sys, time
       HEADER = open(os.path.join(os.path.dirname(sys.argv[0]), "header"), "rb").read()
       SIZE = \(size)
       flags = [word for word in sys.argv[1:] if word in ("--successor", "--read-only")]
