@@ -36,6 +36,10 @@ class Listener:
     def hears(self, line):
         wait_until(lambda: line in self.listen(), what=line)
 
+    def beats_well(self):
+        """Waits for four signs of life within 1.5 s: a busy machine may have to be given more than one try."""
+        wait_until(lambda: self.beats(1.5) >= 4, what="four signs of life within 1.5 s")
+
     def beats(self, seconds):
         """Signs of life within so long, from now."""
         self.listen()
@@ -73,23 +77,21 @@ def test_signs_of_life_stop_with_the_loop(sim, service):
     run, listener = service
     run.start()
     listener.hears("WATCHDOG=1")
-    assert listener.beats(1.5) >= 4
+    listener.beats_well()
     os.kill(run.process.pid, signal.SIGSTOP)
     try:
         listener.beats(0.3)
         assert listener.beats(1) == 0
     finally:
         os.kill(run.process.pid, signal.SIGCONT)
-    assert listener.beats(1.5) >= 4
+    listener.beats_well()
 
 
 def test_no_child_can_speak_to_the_service_manager(sim, service):
     run, listener = service
     run.start()
     run.stage(sim.add(MiB), "tag")
-    children = run.shims()
-    assert len(children) == 2
-    for pid in children:
+    for pid in run.two_shims():
         assert not {b"NOTIFY_SOCKET", b"WATCHDOG_USEC", b"WATCHDOG_PID"} & set(environment_of(pid)), pid
 
 
@@ -100,12 +102,12 @@ def test_a_reload_goes_on_telling(sim, service):
     listener.told.clear()
     done = run.cli("reload")
     assert done.code == 0, done
+    listener.hears("READY=1")
     told = listener.listen()
     assert told.index("RELOADING=1") < told.index("READY=1")
     assert any(line.startswith("MONOTONIC_USEC=") for line in told)
-    assert listener.beats(1.5) >= 4
-    assert run.shims()
-    for pid in run.shims():
+    listener.beats_well()
+    for pid in run.two_shims():
         assert b"NOTIFY_SOCKET" not in environment_of(pid)
 
 

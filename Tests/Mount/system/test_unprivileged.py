@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from instance import PATIENCE, FSMVP, MiB, die_with_parent
+from instance import PATIENCE, FSMVP, MiB, die_with_parent, wait_until
 from readers import sha256
 
 NOBODY = 65534
@@ -59,11 +59,16 @@ def test_mounts_reads_and_unmounts(sim, unprivileged):
     shim = inside(run, FSMVP, "status", "--json")
     assert shim.returncode == 0
     # The folder cannot be told from outside; ask before it is gone.
-    keeper = subprocess.Popen(["nsenter", "-t", str(run.process.pid), "-m", "sleep", "30"], preexec_fn=die_with_parent)
+    keeper = subprocess.Popen(["nsenter", "-t", str(run.process.pid), "-m", "sleep", "600"], preexec_fn=die_with_parent)
     try:
+        namespaces = [f"/proc/{pid}/ns/mnt" for pid in (keeper.pid, run.process.pid)]
+        wait_until(lambda: len({os.readlink(path) for path in namespaces}) == 1, what="a keeper of the namespace")
         assert run.stop() == 0
         after = subprocess.run(
-            ["nsenter", "-t", str(keeper.pid), "-m", "cat", "/proc/self/mountinfo"], capture_output=True, text=True
+            ["nsenter", "-t", str(keeper.pid), "-m", "cat", "/proc/self/mountinfo"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert str(run.mount) not in [line.split()[4] for line in after.stdout.splitlines()]
     finally:
