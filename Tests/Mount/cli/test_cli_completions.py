@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import terminal
 from desktop import TILE
-from instance import FSMVP, ROOT
+from instance import PATIENCE, FSMVP, ROOT
 
 VERBS = {
     "run", "ui", "jobs", "stage", "staged", "unstage", "pin", "unpin", "status", "trace", "shim", "reload", "stop", "cache", "config",
@@ -46,7 +46,7 @@ class Bash:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0 and done.stderr == "", done.stderr
         return {line for line in done.stdout.splitlines() if line}
@@ -64,7 +64,7 @@ class Fish:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0 and done.stderr == "", done.stderr
         # A word and, behind a tab, what it is. A value that has its flag before it comes with it.

@@ -6,7 +6,7 @@ import subprocess
 import urllib.parse
 
 import pytest
-from instance import FSMVP, MiB, die_with_parent, wait_until
+from instance import PATIENCE, FSMVP, MiB, die_with_parent, wait_until
 from terminal import ENTER
 
 
@@ -17,15 +17,18 @@ def test_the_last_column_of_a_full_line_is_seen(sim, run, opened, columns):
     name = "x" * (columns + 40) + ".mp4"
     run.stage(sim.add(1000, name), "y" * 30)
     watch = opened("status", "--watch", columns=columns).wait("ready")
-    line = next(line for line in watch.screen.display if "xxx" in line)
-    assert line[-1] != " ", line
+    watch.wait(
+        lambda: next((line for line in watch.screen.display if "xxx" in line), " ")[-1] != " ", what="a full line"
+    )
     watch.type("q")
     assert watch.end() == 0
     screen = opened("jobs", columns=columns).wait("xxx")
-    assert "xxx" in screen.screen.display[1] and screen.screen.display[1].endswith("B"), screen.text
+    screen.wait(
+        lambda: "xxx" in screen.screen.display[1] and screen.screen.display[1].endswith("B"), what="a full line"
+    )
     screen.type(ENTER)
     screen.wait("For whom is")
-    assert screen.screen.display[0][-1] == "…", screen.text
+    screen.wait(lambda: screen.screen.display[0][-1] == "…", what="a full line")
     screen.type("\x03")
     screen.end()
 
@@ -89,22 +92,22 @@ def test_stop_on_a_terminal_says_who_reads_and_asks(run, opened, open_file):
     assert run.process.poll() is None
     screen = opened("stop").wait("Stop all the same? [y/N]")
     screen.type("y" + ENTER)
-    assert screen.end() == 0 and run.process.wait(10) == 0
+    assert screen.end() == 0 and run.process.wait(PATIENCE) == 0
 
 
 def test_stop_asks_nobody_if_nothing_is_open_or_it_is_told_so(run, opened, open_file):
     screen = opened("stop", "--yes")
     assert screen.end() == 0 and "y/N" not in screen.text
-    assert run.process.wait(10) == 0
+    assert run.process.wait(PATIENCE) == 0
     run.start()
     screen = opened("stop")
     assert screen.end() == 0 and "y/N" not in screen.text
-    assert run.process.wait(10) == 0
+    assert run.process.wait(PATIENCE) == 0
 
 
 def test_stop_in_a_script_does_not_ask(run, open_file):
     done = run.cli("stop")
-    assert done.code == 0 and run.process.wait(10) == 0
+    assert done.code == 0 and run.process.wait(PATIENCE) == 0
 
 
 def full_pipe():
@@ -142,7 +145,7 @@ def test_a_start_that_fails_ends_though_standard_error_takes_nothing(make):
     ends = full_pipe()
     try:
         done = subprocess.run(
-            [FSMVP, "run"], env=run.environment, stdout=subprocess.DEVNULL, stderr=ends[1], timeout=30
+            [FSMVP, "run"], env=run.environment, stdout=subprocess.DEVNULL, stderr=ends[1], timeout=PATIENCE
         )
         assert done.returncode == 2
     finally:
@@ -174,7 +177,7 @@ def test_run_with_closed_standard_streams_puts_nothing_into_files_of_its_own(sim
 
 def test_a_verb_whose_output_is_closed_says_so(run):
     done = subprocess.run(
-        ["bash", "-c", '"$0" status >&-', FSMVP], env=run.environment, capture_output=True, text=True, timeout=30
+        ["bash", "-c", '"$0" status >&-', FSMVP], env=run.environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 1 and "the output cannot be written" in done.stderr
 
@@ -207,4 +210,4 @@ def test_a_non_blocking_output_gets_all_of_it(sim, run):
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         text = pipe.read()
-    assert process.wait(30) == 0 and text.endswith(b"}\n") and text.count(b"xxx.mp4") >= 300
+    assert process.wait(PATIENCE) == 0 and text.endswith(b"}\n") and text.count(b"xxx.mp4") >= 300

@@ -52,8 +52,9 @@ def percents(screen, label):
 
 
 def test_an_upload_is_followed_to_its_end(sim, run, opened):
-    sim.set(rate="6MiB")
-    path = run.stage(sim.add(12 * MiB, "film.mp4"), "Jane")
+    # It lasts for longer than the screen needs to show how it goes, and is let go then.
+    sim.set(rate="2MiB")
+    path = run.stage(sim.add(120 * MiB, "film.mp4"), "Jane")
     screen = opened("status", "--watch", columns=100).wait("serving").wait("film.mp4")
     assert "1 staged, 0 open" in screen.text and str(run.mount) in screen.text
     assert percents(screen, "Read") is None
@@ -64,12 +65,18 @@ def test_an_upload_is_followed_to_its_end(sim, run, opened):
             lambda: seen.add(percents(screen, "Fetched")) or len([n for n in seen if n and n < 100]) >= 3,
             what="a bar that moves",
         )
-        assert "█" in screen.text and "░" in screen.text and "MiB/s" in screen.text and " left" in screen.text
-        assert "for Jane" in screen.text
-        fetched, read = percents(screen, "Fetched"), percents(screen, "Read")
-        assert 0 <= read <= 100 and 0 < fetched <= 100
-    screen.wait("read to its end", limit=15).wait("1 staged, 0 open")
-    assert percents(screen, "Read") is None
+        screen.wait(
+            lambda: all(part in screen.text for part in ("█", "░", "MiB/s", " left", "for Jane")), what="bars and speed"
+        )
+
+        def has_both():
+            fetched, read = percents(screen, "Fetched"), percents(screen, "Read")
+            return fetched is not None and read is not None and 0 <= read <= 100 and 0 < fetched <= 100
+
+        screen.wait(has_both, what="both figures")
+        sim.set(rate=0)
+    screen.wait("read to its end").wait("1 staged, 0 open")
+    screen.wait(lambda: percents(screen, "Read") is None, what="no bar")
     screen.type("q")
     assert screen.end() == 0 and screen.is_restored
 
@@ -135,7 +142,7 @@ def test_a_reader_that_goes_ends_it(run):
         env=run.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert done.stdout == "status: serving, 0 staged, 0 open\n"
 
@@ -157,16 +164,17 @@ def test_watch_needs_a_control_plane(make):
 
 
 def test_pin_waits_until_all_is_here(sim, run, opened):
-    sim.set(rate="6MiB")
-    path = run.stage(sim.add(8 * MiB, "film.mp4"))
+    sim.set(rate="2MiB")
+    path = run.stage(sim.add(60 * MiB, "film.mp4"))
     screen = opened("pin", path, "--wait")
     screen.wait(lambda: "█" in screen.text and "░" in screen.text and "MiB/s" in screen.text, what="a bar")
-    assert screen.end(20) == 0 and f"fetched and pinned {path}" in screen.text.replace("\n", "")
+    sim.set(rate=0)
+    assert screen.end() == 0 and f"fetched and pinned {path}" in screen.text.replace("\n", "")
     item = run.item(path)
-    assert item["pinned"] and item["bytesFetched"] == 8 * MiB
+    assert item["pinned"] and item["bytesFetched"] == 60 * MiB
     # Here already; and for programs.
     done = run.cli("pin", path, "--wait", "--json")
-    assert done.code == 0 and done.json["bytesFetched"] == 8 * MiB and done.err == ""
+    assert done.code == 0 and done.json["bytesFetched"] == 60 * MiB and done.err == ""
 
 
 def test_pin_says_what_came_between(sim, run):
@@ -177,5 +185,5 @@ def test_pin_says_what_came_between(sim, run):
     )
     wait_until(lambda: run.item(path)["bytesFetched"] > 0, what="begun")
     run.cli("unstage", path)
-    out, err = waiting.communicate(timeout=10)
+    out, err = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 4 and out == "" and "unstaged before all of it was here" in err

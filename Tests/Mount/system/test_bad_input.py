@@ -4,12 +4,12 @@ import os
 import subprocess
 
 import pytest
-from instance import FSMVP, MiB, Sim, mounts
+from instance import PATIENCE, FSMVP, MiB, Sim, mounts
 
 
 def refuses(instance, *arguments, code=1, says=()):
     """`fsmvp run` ends by itself with one sentence."""
-    done = instance.cli("run", *arguments, timeout=30)
+    done = instance.cli("run", *arguments, timeout=PATIENCE)
     lines = [line for line in done.err.strip().splitlines() if " info " not in line]
     assert done.code == code and done.out == "" and len(lines) == 1, done
     for word in [says] if isinstance(says, str) else says:
@@ -75,7 +75,7 @@ def test_a_mount_point_that_is_mounted_already(sim, make):
     first = make().start()
     second = make()
     second.environment["FSMVP_MOUNTPOINT"] = str(first.mount)
-    done = second.cli("run", timeout=30)
+    done = second.cli("run", timeout=PATIENCE)
     assert done.code == 1 and str(first.mount) in done.err, done
     assert first.cli("status").code == 0 and "Staged" in os.listdir(first.mount)
 
@@ -85,7 +85,7 @@ def test_a_mount_point_that_is_somebody_elses(make):
     instance.mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "none", instance.mount], check=True)
     try:
-        done = instance.cli("run", timeout=30)
+        done = instance.cli("run", timeout=PATIENCE)
         assert done.code == 1 and "mount" in done.err, done
         assert str(instance.mount) in mounts()
     finally:
@@ -113,7 +113,7 @@ def namespace(instance, prepare):
 
 def wrapped(instance):
     return subprocess.run(
-        [*instance.wrapper, FSMVP, "run"], env=instance.environment, capture_output=True, text=True, timeout=30
+        [*instance.wrapper, FSMVP, "run"], env=instance.environment, capture_output=True, text=True, timeout=PATIENCE
     )
 
 

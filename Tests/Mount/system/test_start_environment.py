@@ -106,7 +106,7 @@ def test_a_verb_needs_hardly_any_descriptors_and_its_output_has_a_limit_of_its_o
             env=run.environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0 or (done.returncode == 1 and "ulimit -n" in done.stderr), (count, done)
     done = subprocess.run(
@@ -114,7 +114,7 @@ def test_a_verb_needs_hardly_any_descriptors_and_its_output_has_a_limit_of_its_o
         env=run.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1 and "cannot be written: File too large" in done.stderr, done
 

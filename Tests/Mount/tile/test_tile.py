@@ -224,7 +224,7 @@ def test_a_sandbox_gets_the_file_from_the_portal(sim, run, desktop, bus, reader,
         wait_until(lambda: reader.says("The control plane is away."), 10, what="a sentence about it")
         assert receiver.poll() is None
         run.start()
-        key = receiver.communicate(timeout=20)[0].rstrip("\0")
+        key = receiver.communicate(timeout=PATIENCE)[0].rstrip("\0")
         assert call(bus, *PORTAL, "RetrieveFiles", "sa{sv}", (key, {})) == ([other],)
     finally:
         for service in reversed(services):
@@ -345,7 +345,7 @@ def test_the_same_tile_is_opened_once(sim, run, desktop, reader, tile):
     item = run.item(path)["id"]
     tile(run, item)
     again = subprocess.run(
-        [TILE, item], env=run.environment | desktop.environment, capture_output=True, text=True, timeout=20
+        [TILE, item], env=run.environment | desktop.environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert len(desktop.windows("^FuseStream$")) == 1
@@ -396,7 +396,7 @@ def test_what_cannot_be_shown_is_one_sentence(run, make, desktop):
             env=instance.environment | desktop.environment | environment,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
         )
         assert done.stdout == "" and done.stderr.startswith("fsmvp-tile: ") and done.stderr.count("\n") == 1, done
         return done.returncode, done.stderr
@@ -409,5 +409,5 @@ def test_what_cannot_be_shown_is_one_sentence(run, make, desktop):
     assert code == 1 and "display" in sentence
     code, sentence = refused(make(), "0123456789abcdef")
     assert code == 3 and "`fsmvp run`" in sentence
-    done = subprocess.run([TILE, "--version"], env={}, capture_output=True, text=True, timeout=20)
+    done = subprocess.run([TILE, "--version"], env={}, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("fsmvp-tile ")
