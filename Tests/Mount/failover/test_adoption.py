@@ -11,7 +11,7 @@ import time
 
 import pytest
 from stand import Stand
-from instance import FSMVP, MiB, is_alive, mounts, wait_until
+from instance import FSMVP, PATIENCE, MiB, is_alive, mounts, wait_until
 from readers import Background, Direct
 
 
@@ -149,8 +149,8 @@ def test_a_shim_that_nobody_adopts(sim, make, tmp_path):
     reading = Background(reader.read, 0, 4096)
     wait_until(lambda: "TAKEN" in stand.region.slots().values(), what="a waiting read")
     shims = stand.run.shims()
-    stand.run.kill()
     start = time.monotonic()
+    stand.run.kill()
     with pytest.raises(OSError) as error:
         reading.result(60)
     assert error.value.errno == 5 and time.monotonic() - start > 1.5
@@ -189,10 +189,11 @@ def test_an_adopted_orphan_serves_again(sim, make, tmp_path):
 
 def say_hello(run):
     """A control plane's first message on the shims' socket, and the answer of the one that serves."""
-    client = socket.socket(socket.AF_UNIX)
-    client.settimeout(5)
-    client.connect(str(run.runtime / "shim.sock"))
+    # Before it connects: who is connected is not waited for long.
     abi = int(run.cli("version", "--abi").out)
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(PATIENCE)
+    client.connect(str(run.runtime / "shim.sock"))
     client.sendall(struct.pack("<QIiQQQ472s", 0x6D61657274736673, abi, 0, 0, 0, 0, b""))
     answer, descriptors, _, _ = socket.recv_fds(client, 512, 8)
     for descriptor in descriptors:
@@ -311,8 +312,12 @@ def test_a_kill_during_a_reload(stand):
 def test_outages_are_shown(stand):
     stand.kill_active()
     stand.ready()
-    text = stand.run.cli("status").out
-    assert "epoch 2" in text and "standby" in text and "ms" in text, text
+
+    def are_shown():
+        text = stand.run.cli("status").out
+        return "epoch 2" in text and "standby" in text and "ms" in text
+
+    wait_until(are_shown, what="the epoch, the standby and the outage")
 
 
 def test_the_users_of_a_file_do_not_see_the_difference(stand):

