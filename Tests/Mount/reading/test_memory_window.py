@@ -198,7 +198,7 @@ def test_a_cache_folder_that_is_read_only_is_no_obstacle(sim, make):
         file = sim.add(4 * MiB)
         assert sha256_file(run.stage(file, "tag")) == sha256(sim.content(file, "tag"))
         assert run.cli("cache").code == 0
-        shims = sorted(run.shims())
+        shims = sorted(run.two_shims())
         run.kill()
         run.start()
         assert sorted(run.shims()) == shims, "adopted"

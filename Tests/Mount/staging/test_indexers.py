@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from instance import MiB, wait_until
 from readers import Background
+from region import Region
 
 MARKERS = ["CACHEDIR.TAG", ".nomedia", ".trackerignore"]
 SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
@@ -74,6 +75,10 @@ def test_a_marker_that_is_open_is_read_on_after_a_death(sim, run, dies):
         # No page of it is left in the kernel.
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         shim = run.shim_pid()
+        # With both of them dead there is nobody but the standby.
+        region = Region(shim)
+        wait_until(lambda: region.standby, what="a standby")
+        region.close()
         if dies != "the shim":
             run.kill()
         if dies != "the control plane":
