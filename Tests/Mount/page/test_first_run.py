@@ -122,6 +122,7 @@ def test_the_demo_says_so(make):
     service = run.cli("status", "--json").json["service"]
     assert service["state"] == "demo" and service["host"].startswith("127.0.0.1:")
     open_web(run)
+    run.says("fsmvp jobs")
     text = run.log.read_text()
     page, terminal = text.index("fsmvp ui"), text.index("fsmvp jobs")
     assert page < terminal and str(run.mount) in text

@@ -42,8 +42,8 @@ def test_a_thousand_files_and_ten_thousand_jobs(big, make, visit, chromium):
         what="all tiles stand again",
     )
     wait_until(lambda: page.rows(), what="the rows of jobs")
-    assert "Showing 1-20 of 10,000" in page.text and len(page.rows()) == 20
-    assert "1,000 files staged" in page.text
+    wait_until(lambda: "Showing 1-20 of 10,000" in page.text and len(page.rows()) == 20, what="the first page")
+    wait_until(lambda: "1,000 files staged" in page.text, what="their number")
     assert page.tab.evaluate("document.querySelector('#tiles > li h3').innerText") == f"Episode {STAGED - 1:05}.mp4"
     page.find("button", "Last").click()
     wait_until(lambda: "Showing 9,981-10,000 of 10,000" in page.text, 10, what="the last page")
