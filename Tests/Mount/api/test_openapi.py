@@ -1,6 +1,7 @@
 """docs/openapi.json, held to by real answers: what a generator finds (schemathesis), what ends or replaces the
 processes by hand, and events."""
 
+import http.client
 import json
 import os
 import re
@@ -226,7 +227,7 @@ def test_orders_about_the_programs_are_answered_as_described(run, web):
     def status():
         try:
             return web.ask("GET", "/api/v1/status", headers=web.bearer).json
-        except OSError:
+        except (OSError, http.client.HTTPException):  # the image is being replaced
             return {}
 
     wait_until(lambda: status().get("reload") == {"count": count, "state": "done"}, what="the reload is done")
@@ -264,8 +265,11 @@ def test_events_are_as_described(sim, run, web):
     hear("status")
     with open(path, "rb") as stream:
         stream.read()
-    assert sum(hear("latency")["counts"]) > 0
-    assert hear("cache")["bytes"] > 0
+    # Some of these may be of the time before the read.
+    while sum(hear("latency")["counts"]) == 0:
+        pass
+    while hear("cache")["bytes"] == 0:
+        pass
     run.cli("shim", "kill")
     assert hear("notice")["code"] == "shim_replaced"
     run.cli("unstage", "--all")

@@ -7,6 +7,7 @@ import hmac
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -352,6 +353,18 @@ def test_what_is_secret_is_in_no_log(run, web):
 # Settings
 
 
+def free_port():
+    """One that the kernel gives to nobody who asks for any, and that nobody has."""
+    for port in random.sample(range(20000, 30000), 100):
+        with socket.socket() as other:
+            try:
+                other.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
+
+
 def test_a_web_that_is_off_stays_off(make):
     run = make(FSMVP_WEB="false").start()
     answer = unix(run, "POST", "/api/v1/login")
@@ -360,9 +373,7 @@ def test_a_web_that_is_off_stays_off(make):
 
 
 def test_a_web_that_is_on_is_open_from_the_start_at_the_port_that_is_set(make):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        port = other.getsockname()[1]
+    port = free_port()
     run = make(FSMVP_WEB="true", FSMVP_WEB_PORT=str(port)).start()
     web = WebAPI(run)
     assert web.port == port and run.cli("status", "--json").json["web"] == web.base
@@ -370,10 +381,10 @@ def test_a_web_that_is_on_is_open_from_the_start_at_the_port_that_is_set(make):
 
 
 def test_a_port_that_is_taken_is_told_and_harms_nothing_else(sim, make):
+    port = free_port()
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", port))
         other.listen()
-        port = other.getsockname()[1]
         run = make(FSMVP_WEB="true", FSMVP_WEB_PORT=str(port)).start()
         file = sim.add(MiB)
         with open(run.stage(file), "rb") as stream:
