@@ -149,9 +149,10 @@ class Desktop:
 
     # Hands and eyes
 
-    def drag(self, start, end):
+    def drag(self, start, end, has_arrived):
         """From one point of the screen to another, as a hand does it: one single motion over a drop zone is not seen
-        as one."""
+        as one. A hand lets go once it sees that the other side takes notice (`has_arrived`), which a busy machine
+        takes its time for."""
 
         def move(x, y):
             self.run("xdotool", "mousemove", str(round(x)), str(round(y)))
@@ -168,9 +169,18 @@ class Desktop:
         time.sleep(0.5)
         for step in range(1, 21):
             move(x + (end[0] - x) * step / 20, y + (end[1] - y) * step / 20)
-        move(end[0] + 3, end[1] + 3)
-        time.sleep(0.5)
-        self.run("xdotool", "mouseup", "1")
+
+        def is_seen():
+            """A hand is never quite still."""
+            for by in (3, 2):
+                move(end[0] + by, end[1] + by)
+            return has_arrived()
+
+        try:
+            wait_until(is_seen, step=0.1, what="the drag is seen where it goes")
+            time.sleep(0.5)
+        finally:
+            self.run("xdotool", "mouseup", "1")
 
     def keys(self, *keys):
         self.run("xdotool", "key", "--delay", "60", *keys)
@@ -218,6 +228,7 @@ ZONE = b"""<!doctype html><title>Drop zone</title>
 <style>#zone { position: fixed; inset: 20px; border: 4px dashed grey; }</style><div id="zone">Drop files here</div>
 <script>
 window.state = "idle";
+window.over = null;
 const zone = document.getElementById("zone");
 zone.addEventListener("dragover", event => { event.preventDefault(); window.over = Array.from(event.dataTransfer.types); });
 zone.addEventListener("drop", async event => {
@@ -262,8 +273,8 @@ class Zone:
 
     def drop(self, start):
         """Drags what is at this point of the screen here; back when the page has it."""
-        self.browser.evaluate("window.state = 'idle'")
-        self.desktop.drag(start, self.point())
+        self.browser.evaluate("window.state = 'idle'; window.over = null")
+        self.desktop.drag(start, self.point(), lambda: self.browser.evaluate("window.over !== null"))
         wait_until(lambda: self.browser.evaluate("window.state") != "idle", 5, what="the drop")
 
     def uploaded(self, limit=60):
