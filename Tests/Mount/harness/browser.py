@@ -103,7 +103,14 @@ class Tab:
                 self.events.append(message)
 
     def evaluate(self, expression, **how):
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True, **how)["result"].get("value")
+        """None between two pages, too."""
+        try:
+            done = self.call("Runtime.evaluate", expression=expression, returnByValue=True, **how)
+        except AssertionError as error:
+            if "navigated" not in str(error) and "execution context" not in str(error):
+                raise
+            return None
+        return done["result"].get("value")
 
     def open(self, url):
         self.call("Page.enable")

@@ -102,13 +102,18 @@ class Element:
 
     def click(self):
         """By the mouse, at its middle; it has to be what lies there."""
-        x, y, hit = self.run(
-            """e => { e.scrollIntoView({block: "center", behavior: "instant"}); const box =
-            e.getBoundingClientRect(), [x, y] = [box.x + box.width / 2, box.y + box.height / 2]; const there =
-            document.elementFromPoint(x, y); return [x, y, Boolean(there) && (e.contains(there) ||
-            there.contains(e))]; }"""
-        )
-        assert hit, f"{self.name}: something lies over it"
+
+        def place():
+            """None while a notice, say, passes over it."""
+            x, y, hit = self.run(
+                """e => { e.scrollIntoView({block: "center", behavior: "instant"}); const box =
+                e.getBoundingClientRect(), [x, y] = [box.x + box.width / 2, box.y + box.height / 2]; const there =
+                document.elementFromPoint(x, y); return [x, y, Boolean(there) && (e.contains(there) ||
+                there.contains(e))]; }"""
+            )
+            return (x, y) if hit else None
+
+        x, y = wait_until(place, what=f"{self.name} with nothing over it")
         for kind in ("mousePressed", "mouseReleased"):
             self.page.tab.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -139,15 +144,7 @@ class Page:
     def wait_live(self):
         live = """location.pathname === '/' && document.querySelector('#stream')?.dataset.state === 'open'
             && performance.getEntriesByName('snapshot').length > 0"""
-
-        def is_live():
-            try:
-                return self.tab.evaluate(live)
-            except AssertionError as error:  # asked between two pages
-                if "navigated" not in str(error):
-                    raise
-
-        wait_until(is_live, 20, what="the page is live and has its snapshot")
+        wait_until(lambda: self.tab.evaluate(live), what="the page is live and has its snapshot")
         return self
 
     # The page's elements
@@ -190,7 +187,8 @@ class Page:
 
     def said(self):
         """The text of the live regions."""
-        return self.tab.evaluate("[...document.querySelectorAll('[aria-live]')].map(e => e.textContent).join('\\n')")
+        texts = "[...document.querySelectorAll('[aria-live]')].map(e => e.textContent).join('\\n')"
+        return self.tab.evaluate(texts) or ""
 
     def wait_said(self, words, limit=10):
         wait_until(lambda: words in self.said(), limit, what=f"{words!r} is said; {self.said()!r}")
@@ -255,7 +253,7 @@ class Page:
         return self.tile(title)
 
     def rows(self):
-        return self.tab.evaluate("[...document.querySelectorAll('#jobs > li')].map(e => e.innerText)")
+        return self.tab.evaluate("[...document.querySelectorAll('#jobs > li')].map(e => e.innerText)") or []
 
     # How it looks and behaves
 
