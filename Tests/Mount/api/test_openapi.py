@@ -73,7 +73,7 @@ def test_a_generator_finds_no_answer_that_is_not_described(sim, web, tmp_path):
             "--output-truncate",
             "false",
             "--request-timeout",
-            "20",
+            str(PATIENCE),
         ],
         cwd=tmp_path,
         env=os.environ | {"NO_COLOR": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path / "hypothesis")},

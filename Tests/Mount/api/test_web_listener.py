@@ -89,7 +89,7 @@ def test_a_link_opens_the_page_once_and_the_session_goes_on(run, web):
 SENDER = """
 import socket, sys
 port, wants, data = int(sys.argv[1]), sys.argv[2] == "answer", sys.stdin.buffer.read()
-with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
+with socket.create_connection(("127.0.0.1", port), timeout=60) as stream:
     stream.sendall(data)
     while wants and (got := stream.recv(65536)):
         sys.stdout.buffer.write(got)

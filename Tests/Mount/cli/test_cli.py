@@ -53,6 +53,8 @@ def test_stage_prints_the_path_alone(sim, run):
     assert (item["recipient"], item["tileRef"], item["openRef"], item["bytesServed"]) == ("somebody", 1, 0, 0)
     with open(path, "rb") as stream:
         stream.read()
+        # A reply is counted once the kernel has it.
+        wait_until(lambda: run.item(path)["bytesServed"] >= MiB, what="all bytes are counted")
         item = run.item(path)
         assert item["openRef"] == 1 and item["bytesServed"] >= MiB and item["bytesFetched"] == MiB
     assert run.item(path)["bytesServed"] >= MiB

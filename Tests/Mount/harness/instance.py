@@ -108,13 +108,13 @@ class Sim:
             f"{self.root}/_sim/{route}", data=json.dumps(body or {}).encode(), method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{route}: {error.code} {error.read().decode()}") from error
 
     def stats(self):
-        with urllib.request.urlopen(f"{self.root}/_sim/stats", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.root}/_sim/stats", timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def add(self, size, name=None, **more):

@@ -87,7 +87,7 @@ def test_an_open_handle_is_leased_again_after_an_adoption(sim, make, tmp_path):
         before = leased(stand.run)
         for _ in range(10):
             assert reader.read(MiB, 65536) == right[MiB : MiB + 65536]
-        assert leased(stand.run) >= before + 10
+        wait_until(lambda before=before: leased(stand.run) >= before + 10, what="ten leased reads")
         stand.run.process.send_signal(signal.SIGSTOP)
         assert Background(reader.read, MiB, MiB).result(10) == right[MiB : 2 * MiB]
         stand.kill_active()
