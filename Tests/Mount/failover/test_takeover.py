@@ -70,7 +70,7 @@ def test_without_a_standby_the_control_plane_starts_the_next_one(sim, make, tmp_
 
 
 def test_a_hung_shim_is_killed_and_replaced(sim, make, tmp_path):
-    stand = Stand(make(FSMVP_SHIM_TIMEOUT="1s").start(), sim, tmp_path)
+    stand = Stand(make(FSMVP_SHIM_TIMEOUT="2s").start(), sim, tmp_path)
     hung = stand.region.active
     with stand.checkers() as some:
         os.kill(hung, signal.SIGSTOP)
@@ -81,7 +81,7 @@ def test_a_hung_shim_is_killed_and_replaced(sim, make, tmp_path):
 
 
 def test_a_hung_shim_is_replaced_by_the_standby_when_the_control_plane_is_stopped(sim, make, tmp_path):
-    stand = Stand(make(FSMVP_SHIM_TIMEOUT="1s").start(), sim, tmp_path)
+    stand = Stand(make(FSMVP_SHIM_TIMEOUT="2s").start(), sim, tmp_path)
     with stand.checkers("direct", "probe") as some:
         stand.run.process.send_signal(signal.SIGSTOP)
         os.kill(stand.region.active, signal.SIGSTOP)

@@ -61,7 +61,7 @@ class Crowd:
     """
 
     PROGRAM = r"""
-import mmap, os, sys, threading
+import mmap, os, sys, threading, time
 path, count, direct, step, length, want = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "direct", int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
 threading.stack_size(256 << 10)
 expected = open(want, "rb").read() if want != "-" else None
@@ -78,7 +78,7 @@ def read(offset):
         bad.append((offset, str(error)))
 threads = [threading.Thread(target=read, args=(i * step,)) for i in range(count)]
 for thread in threads: thread.start()
-while begun[0] < count: pass
+while begun[0] < count: time.sleep(0.001)
 print("begun", flush=True)
 for thread in threads: thread.join()
 print(bad[:3], flush=True)

@@ -68,7 +68,7 @@ def test_a_number_that_cannot_be_looked_at_is_not_killed(begin, calls):
     """A hung shim is killed once it is sure that its number is still its own: without /proc and a pidfd it may be
     anybody's."""
     calls.fail("pidfd_open", errno.EMFILE, program=SHIM)
-    stand = begin(FSMVP_SHIM_TIMEOUT="1s")
+    stand = begin(FSMVP_SHIM_TIMEOUT="2s")
     hung = stand.region.active
     blind = calls.fail("open", errno.EMFILE, path=f"/proc/{hung}/stat", program=SHIM)
     stand.run.process.send_signal(signal.SIGSTOP)
