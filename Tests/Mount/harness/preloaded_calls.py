@@ -78,8 +78,12 @@ class Calls:
         return self._add(call, path, ALWAYS, "", "", us=int(seconds * 1e6), since=since)
 
     def now(self):
-        """The time, as file systems write it beside their files."""
+        """A time as file systems write it beside their files, later than that of every change so far. It is the time of
+        the last tick: changes within one tick have the same."""
         os.utime(self.file)
+        before = self.file.stat().st_mtime_ns
+        while self.file.stat().st_mtime_ns == before:
+            os.utime(self.file)
         return self.file.stat().st_mtime_ns
 
     def end(self):

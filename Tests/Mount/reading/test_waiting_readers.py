@@ -78,7 +78,8 @@ def test_while_the_disk_hangs(sim, make, calls, mode):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
         readers = [Background(lambda: Direct(path).read(0, 4096)) for _ in range(16)]
         try:
-            wait_until(lambda: sim.stats()["ranges"], what="the origin is asked")
+            asked = lambda: [row["file"] for row in sim.stats()["ranges"]]
+            wait_until(lambda: file in asked(), what="a range of it is asked for")
             fast = Direct(path_other)
             assert len(fast.read(0, MiB)) == MiB
             fast.close()
