@@ -150,7 +150,7 @@ let package = Package(
     tests(
       "Bytes/StoreTests",
       ["Store", "ByteSource", "HTTPSource", "Transfer", "EventLoop", "Core", "MediaHubSim", "Support"]),
-    tests("Bytes/OpenFilesTests", ["OpenFiles", "Store", "Volume", "Core"]),
+    tests("Bytes/OpenFilesTests", ["OpenFiles", "Volume", "Core"]),
     tests("Origins/HTTPSourceTests", ["HTTPSource", "ByteSource", "Transfer", "Core"]),
     tests(
       "Origins/MediaHubTests",

@@ -8,6 +8,14 @@ package enum ProgramFailure: Error, Equatable, Sendable, CustomStringConvertible
   /// It was killed.
   case tookTooLong
 
+  /// The machine lacks descriptors, memory or tasks for it now.
+  package var isShortage: Bool {
+    guard case .notStarted(let cause) = self else { return false }
+    return [EAGAIN, ENOMEM, EMFILE, ENFILE].contains { code in
+      cause.lowercased() == String(cString: strerror(code)).lowercased()
+    }
+  }
+
   package var description: String {
     switch self {
     case .notStarted(let cause): cause

@@ -43,7 +43,8 @@ struct ConfigFile {
 
   /// Nil if it does not exist.
   static func read(_ path: String) throws(SettingsError) -> ConfigFile? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // A pipe that no process writes to would keep us waiting for one.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       let code = errno
       if code == ENOENT || code == ENOTDIR { return nil }
@@ -52,6 +53,7 @@ struct ConfigFile {
     defer { close(descriptor) }
     var status = stat()
     let isRegular = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    _ = fcntl(descriptor, F_SETFL, O_RDONLY)
     var text: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 64 << 10)
     while true {
@@ -65,6 +67,9 @@ struct ConfigFile {
       guard text.count <= limit else {
         throw SettingsError("the config file \(path) is larger than 1 MiB, so it is none")
       }
+    }
+    guard !text.isEmpty || status.st_mode & S_IFMT != S_IFIFO else {
+      throw SettingsError("the config file \(path) is a pipe that no program writes to")
     }
     return ConfigFile(path: path, text: text, isOpenToOthers: isRegular && status.st_mode & 0o066 != 0)
   }

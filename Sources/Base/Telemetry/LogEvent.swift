@@ -82,6 +82,7 @@ package enum LogEvent: String, Sendable, CaseIterable {
   case itemUnpinned = "item.unpinned"
   case itemUnstaged = "item.unstaged"
   case journalFailed = "journal.failed"
+  case journalRestored = "journal.restored"
   case journalTwice = "journal.twice"
   // Store
   case storeGoesOn = "store.goes_on"

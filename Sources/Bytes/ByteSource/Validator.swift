@@ -1,13 +1,16 @@
 import Core
 
-/// The validators of the version of an object that bytes are of; both nil if the source names none. It is a value;
+/// The validators of the version of an object that bytes are of; all nil if the source names none. It is a value;
 /// `SourceVersion` decides about it.
 package struct Validator: Sendable, Equatable {
-  /// A strong ETag, with its quotes; weak ones are not kept.
+  /// A strong ETag, with its quotes.
   package var etag: String?
+  /// Any other ETag, as it came. It proves nothing, but one that differs says that the bytes may differ.
+  package var weak: String?
   package var lastModified: String?
-  package init(etag: String? = nil, lastModified: String? = nil) {
+  package init(etag: String? = nil, weak: String? = nil, lastModified: String? = nil) {
     self.etag = etag
+    self.weak = weak
     self.lastModified = lastModified
   }
 

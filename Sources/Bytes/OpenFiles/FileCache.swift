@@ -314,7 +314,8 @@ package final class FileCache {
       if isChanged || keeper[key]?.hasChanged == true {
         act(keeper.sourceChanged(generation, unanswered: handles))
       } else {
-        if isTold { keeper.trust(key) }
+        // An empty file has no byte that would prove it.
+        if isTold, keeper[key]?.size != 0 { keeper.trust(key) }
         for handle in handles { reply(handle, .store(generation)) }
       }
     }

@@ -68,6 +68,8 @@ extension FileKeeper {
       return unanswered.filter { self.file(of: $0) != key }.map { .answer($0, .failed(.io)) }
     }
     let size = size.flatMap { (0...Self.longest).contains($0) ? $0 : nil }
+    // An empty file was asked for a byte, and is empty still.
+    if size == 0, table[key]?.size == 0 { return unanswered.map { .answer($0, .store(generation)) } }
     edit(key) { $0.change(to: size) }
     let waiting = unanswered.filter { file(of: $0) == key }
     guard let file = table[key], !waiting.isEmpty, file.openRef == waiting.count, file.store == generation else {
@@ -106,8 +108,8 @@ extension FileKeeper {
     guard let file = table[key], file.hasChanged, file.openRef == file.waiters.count else { return [] }
     edit(key) { $0.replace() }
     guard let new = table[key] else { return [] }
-    let answered = new.size > 0 ? [] : edit(key) { $0.takeWaiters() } ?? []
-    return [.replaced(key, size: new.size)] + answered.map { .answer($0, .empty) }
+    // Opens that wait are answered once the kernel has forgotten the pages of the earlier version.
+    return [.replaced(key, size: new.size)]
   }
 
   mutating func drop(_ key: FileKey) -> [FileAction] {

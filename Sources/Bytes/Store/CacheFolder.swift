@@ -43,7 +43,7 @@ package struct CacheFolder: Sendable {
     let fd = openat(descriptor, file, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard fd >= 0 else {
       let error = Errno.current
-      throw .failed(error, "no file can be made in \(name): \(error); see `cache_dir` and `temp_dir`")
+      throw .failed(error, "no file can be made in \(name): \(error); \(Self.remedy(error))")
     }
     guard ftruncate(fd, off_t(size)) == 0 else {
       let error = Errno.current
@@ -52,6 +52,14 @@ package struct CacheFolder: Sendable {
       throw .failed(error, "no file of \(ByteCount.format(size)) can be made in \(name): \(error)")
     }
     return NewFile(descriptor: fd, device: device)
+  }
+
+  private static func remedy(_ error: Errno) -> String {
+    switch error.code {
+    case EMFILE, ENFILE: "close some files, or raise the limit of open files (ulimit -n, LimitNOFILE)"
+    case ENOMEM: "raise the limit of memory (ulimit -v, MemoryMax), or end other programs"
+    default: "see `cache_dir` and `temp_dir`"
+    }
   }
 
   /// - Returns: the file system's device number.

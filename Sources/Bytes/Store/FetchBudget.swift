@@ -148,6 +148,9 @@ package final class FetchBudget {
 
   func isStarved(_ engine: FetchEngine) -> Bool { starved.contains { $0.engine === engine } }
 
+  /// It waits for a buffer, and none is in use that could come back: the system gives no memory.
+  func lacksMemory(_ engine: FetchEngine) -> Bool { buffers.taken == 0 && isStarved(engine) }
+
   /// Buffers came back.
   func buffersFreed() {
     var turns = starved.count

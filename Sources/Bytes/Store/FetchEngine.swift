@@ -187,7 +187,7 @@ package final class FetchEngine {
     switch action {
     case .start(let id, let range, let isDemand): start(id, range, isDemand: isDemand, isProbe: false)
     case .hedge(let id, let range): start(id, range, isDemand: true, isProbe: false, isFresh: true)
-    case .probe(let id, let range): start(id, range, isDemand: true, isProbe: true)
+    case .probe(let id, let range, let isFresh): start(id, range, isDemand: true, isProbe: true, isFresh: isFresh)
     case .stop(let id, let offset): flights[id]?.fetch?.stop(at: offset)
     case .cancel(let id): flights[id]?.fetch?.cancel()
     case .wake(let ids): answer(ids, nil)
@@ -279,7 +279,9 @@ package final class FetchEngine {
     guard closed == nil, let target else { return }
     let now = now
     for flight in flights.values where flight.fetch?.isHeldBack ?? false { plan.excuse(flight.id, now) }
-    act(plan.tick(now, isBusy: target.room.isBusy || asksDemand || isHeld, isHeld: isHeld))
+    if budget.lacksMemory(self) { plan.lacksMemory() }
+    let isBusy = target.room.isBusy || asksDemand || isHeld && !budget.lacksMemory(self)
+    act(plan.tick(now, isBusy: isBusy, isHeld: isHeld))
   }
 
   /// The store itself takes no bytes now.

@@ -72,7 +72,7 @@ extension FetchPlan {
   /// Takes a connection for demand. May cut or cancel what is in the way.
   mutating func startDemand(_ now: Moment) -> [Action] {
     guard wantsDemand(now) else { return [] }
-    if canProbe(now), let range = nextProbe { return startProbe(range) }
+    if canProbe(now), let range = nextProbe { return startProbe(range, now: now) }
     if support.wantsTrial { return startTrial(now) }
     guard let offset = nextDemand() else { return [] }
     var actions: [Action] = []

@@ -165,6 +165,8 @@ extension FetchPlan {
     guard fetch.start == 0 else { return [] }
     // All of it was asked for: says nothing about ranges.
     guard fetch.limit < size else { return [] }
+    // One such answer may be a stray one: of an origin that answered ranges no more is taken than was asked for.
+    if !isBounded, !support.answeredWhole() { return [.stop(id: id, at: fetch.limit)] }
     guard !isBounded else {
       // A window has no place for what is not asked for.
       remove(id)
@@ -249,6 +251,13 @@ extension FetchPlan {
 
   // MARK: Time
 
+  /// The system gives no memory for the bytes that come.
+  mutating func lacksMemory() {
+    outcome.note(
+      "there is no memory for the bytes that come: raise the limit of memory (ulimit -v, MemoryMax) or end other "
+        + "programs")
+  }
+
   /// When `tick` is of use next.
   func deadline(_ now: Moment) -> Moment? {
     var next: Moment?
@@ -260,6 +269,7 @@ extension FetchPlan {
     if let raise = cap.raise { propose(raise) }
     if let renewAt = access.renewAt, access.isReady, !outcome.isHalted, isWanted { propose(max(renewAt, now)) }
     if let silence = nextSilence { propose(max(silence, now + .milliseconds(200))) }
+    if let again = nextProbeAgain { propose(max(again, now + .milliseconds(200))) }
     if let stall = demand.stall(since: silence.lastProgress, limit: settings.stallTimeout) { propose(stall) }
     return next
   }
@@ -272,7 +282,7 @@ extension FetchPlan {
     cap.tick(now)
     var actions = needAccess(now) + renewAccess(now)
     if !isBusy { actions += endSilent(now) }
-    if !isHeld { actions += hedgeSilent(now) }
+    if !isHeld { actions += hedgeSilent(now) + probeAgain(now) }
     if isBusy { progressed(now) }
     let limit = settings.stallTimeout
     let stalled = takeStalled(now)

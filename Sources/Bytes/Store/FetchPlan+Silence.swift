@@ -134,10 +134,13 @@ extension FetchPlan {
     fetches.count > 1 && !isWholeOnly && !fetch.isHeld && isWaited(for: fetch)
   }
 
-  /// Whether a reader waits for what it brings next.
+  /// Whether a reader waits for what it brings next. A reader that lacks bytes which came and are not written yet waits
+  /// for those behind them, too.
   private func isWaited(for fetch: Fetch) -> Bool {
-    !fetch.inFlight.isEmpty
-      && waiters.firstMissing(in: ByteRange(fetch.position, min(fetch.limit, advance(fetch.position, by: reach))))
-        != nil
+    guard !fetch.inFlight.isEmpty else { return false }
+    let soon = ByteRange(fetch.position, min(fetch.limit, advance(fetch.position, by: reach)))
+    if waiters.firstMissing(in: soon) != nil { return true }
+    let came = ByteRange(fetch.start, fetch.position)
+    return !came.isEmpty && waiters.furthestEnd(missingIn: came).map { $0 > fetch.position } ?? false
   }
 }

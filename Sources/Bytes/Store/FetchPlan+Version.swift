@@ -62,7 +62,7 @@ extension FetchPlan {
   var nextProbe: ByteRange? {
     // The head of its answer is what counts.
     if version.wantsHead { return unproven.ranges.first.map { ByteRange($0.start, $0.start + 1) } }
-    return version.nextOverlap ?? (version.wantsOverlaps && !version.isLeft ? overlaps().first : nil)
+    return version.nextOverlap ?? (version.wantsOverlaps && !version.isLeft ? nearOverlap() : nil)
   }
 
   func canProbe(_ now: Moment) -> Bool {
@@ -70,49 +70,79 @@ extension FetchPlan {
       && (!version.isLeft || !waiters.isEmpty || wantsMoreBytes)
   }
 
-  mutating func startProbe(_ range: ByteRange) -> [Action] {
+  /// - Parameter isAgain: the one before it brought nothing, so this one has a connection of its own.
+  mutating func startProbe(_ range: ByteRange, isAgain: Bool = false, now: Moment) -> [Action] {
     if version.wantsOverlaps { version.compare(overlaps()) }
     let id = drawID()
     version.requested(id)
-    return [.probe(id: id, range: range)]
+    probing.began(id, now)
+    return [.probe(id: id, range: range, isFresh: isAgain || probing.failed)]
   }
 
-  /// Bytes in the file next to the first suspect, at most 64 KiB, and if a strong ETag says that it is another version
-  /// also bytes far from it. For a window they are parts whose sum is known, because the bytes may be gone.
-  func overlaps() -> [ByteRange] {
-    let offset = version.firstSuspect.flatMap(fetch)?.start ?? 0
-    let near: ByteRange?
-    let far: ByteRange?
-    if isBounded {
-      near = samples.min { abs($0.start - offset) < abs($1.start - offset) }
-      far = samples.max { abs($0.start - offset) < abs($1.start - offset) }
-    } else {
-      let before = extents.ranges.last { $0.start < offset }.map { extent in
-        let end = min(extent.end, offset)
-        return ByteRange(max(extent.start, end - settings.overlap), end)
-      }
-      let first = extents.ranges.first.map { ByteRange($0.start, min($0.end, $0.start + settings.overlap)) }
-      let last = extents.ranges.last.map { ByteRange(max($0.start, $0.end - settings.overlap), $0.end) }
-      near = before ?? first
-      far = [first, last].compactMap { $0 }.max { abs($0.start - offset) < abs($1.start - offset) }
-    }
+  /// Bytes in the file next to the first suspect, at most `settings.overlap`. For a window it is a part whose sum is
+  /// known, because the bytes may be gone.
+  private func nearOverlap() -> ByteRange? {
     // An origin without ranges can only be asked for the beginning.
-    if isWholeOnly {
-      return extents.ranges.first.flatMap { $0.start == 0 ? [ByteRange(0, min($0.end, settings.overlap))] : nil } ?? []
+    guard !isWholeOnly else { return firstOverlap.flatMap { $0.start == 0 ? $0 : nil } }
+    let offset = version.firstSuspect.flatMap(fetch)?.start ?? 0
+    if isBounded { return samples.min { abs($0.start - offset) < abs($1.start - offset) } }
+    let before = extents.ranges.last { $0.start < offset }.map { extent in
+      let end = min(extent.end, offset)
+      return ByteRange(max(extent.start, end - settings.overlap), end)
     }
-    guard let near else { return [] }
-    guard version.isStrongClaim, let far, !far.overlaps(near) else { return [near] }
-    return [near, far]
+    return before ?? firstOverlap
+  }
+
+  private var firstOverlap: ByteRange? {
+    extents.ranges.first.map { ByteRange($0.start, min($0.end, $0.start + settings.overlap)) }
+  }
+
+  /// The bytes to compare for the first suspect: the near ones, and if its validator claims another version also many
+  /// more.
+  func overlaps() -> [ByteRange] {
+    guard let near = nearOverlap() else { return [] }
+    let claim = version.claim
+    guard claim != .none, !isWholeOnly else { return [near] }
+    return [near] + wideOverlaps(claim).filter { $0.start < near.start || $0.end > near.end }
+  }
+
+  /// All bytes here if the whole validator is new and they are not too many to compare; else parts of them, spread
+  /// evenly, and both ends. All parts whose sums are known, for a window.
+  private func wideOverlaps(_ claim: SourceVersion.Claim) -> [ByteRange] {
+    guard !isBounded else { return samples }
+    if claim == .wholly, presentCount <= settings.comparedWhole {
+      return extents.ranges.flatMap { extent in
+        stride(from: extent.start, to: extent.end, by: Int(settings.overlapLimit)).map {
+          ByteRange($0, min(extent.end, $0 + settings.overlapLimit))
+        }
+      }
+    }
+    var parts = RangeSet()
+    var (before, next): (Int64, Int64) = (0, 0)
+    let step = max(settings.overlap, presentCount / Int64(settings.overlapsSpread))
+    for extent in extents.ranges {
+      while next < before + extent.count {
+        let start = extent.start + next - before
+        parts.insert(ByteRange(start, min(extent.end, start + settings.overlap)))
+        next += step
+      }
+      before += extent.count
+    }
+    if let last = extents.ranges.last {
+      parts.insert(ByteRange(max(last.start, last.end - settings.overlap), last.end))
+    }
+    return parts.ranges
   }
 
   /// Asks the origin whether it still has the version that readers have bytes of: `.rechecked`.
   mutating func recheck(_ now: Moment) -> [Action] {
-    let here =
-      isBounded
-      ? samples.last : extents.ranges.first.map { ByteRange($0.start, min($0.end, $0.start + settings.overlap)) }
+    guard let first = isBounded ? samples.last : firstOverlap else { return [.rechecked(isChanged: false)] }
     // In a window only whole samples can be compared.
-    let overlaps = here.map { isBounded ? [$0] : [ByteRange($0.start, $0.start + 1), $0] } ?? []
-    guard version.recheck(overlaps) else { return [.rechecked(isChanged: false)] }
+    let question = isBounded ? first : ByteRange(first.start, first.start + 1)
+    let all = isWholeOnly ? [first] : wideOverlaps(.wholly)
+    guard version.recheck(question, few: isBounded ? [] : [first], all: all) else {
+      return [.rechecked(isChanged: false)]
+    }
     return needAccess(now)
   }
 
@@ -149,20 +179,29 @@ extension FetchPlan {
     return (fetches[id: id] != nil, ([], actions))
   }
 
-  /// A request beside a silent one goes on only if no comparison is needed for its bytes: the silent one would wait for
-  /// that too.
+  /// A request beside a silent one has its answer first: if its bytes have to be compared, they take the place of the
+  /// silent one's.
   private mutating func hedgeHeadCame(_ id: Int, _ validator: Validator, isWhole: Bool) -> (goesOn: Bool, gain: Gain) {
-    guard isWhole || version.judge(validator, of: id, isAlone: false) == .compare else {
-      headCame(id, isWhole: false)
-      // The answer to the silent one would first have to be compared.
-      guard let fetch = fetches[id: id], fetch.isHeld else { return (true, ([], [])) }
-      version.forget(fetch.id)
-      leave(fetch.id)
-      return (true, ([], [.cancel(id: fetch.id)]))
+    guard let fetch = fetches[id: id], !isWhole else {
+      leave(id)
+      return (false, ([], []))
     }
-    version.forget(id)
-    leave(id)
-    return (false, ([], []))
+    let verdict = version.judge(validator, of: id, isAlone: false)
+    if verdict == .compare, fetch.isHeld {
+      version.forget(id)
+      leave(id)
+      return (false, ([], []))
+    }
+    guard verdict == .compare || fetch.isHeld else {
+      headCame(id, isWhole: false)
+      return (true, ([], []))
+    }
+    // The answer to the silent one would first have to be compared, or it never came and this one has to be.
+    version.forget(fetch.id)
+    leave(fetch.id)
+    headCame(id, isWhole: false)
+    if verdict == .compare { hold(id) }
+    return (true, ([], [.cancel(id: fetch.id)] + flushForOverlaps()))
   }
 
   private mutating func probeHeadCame(_ id: Int, _ validator: Validator, now: Moment) -> (goesOn: Bool, gain: Gain) {
@@ -207,7 +246,7 @@ extension FetchPlan {
   /// A suspect waits for an overlap, and there is none and none will come.
   var hasNothingToCompare: Bool {
     version.wantsOverlaps && !version.isLeft && fetches.allSatisfy(\.isHeld) && (isBounded || heldCount == presentCount)
-      && overlaps().isEmpty
+      && nearOverlap() == nil
   }
 
   mutating func hadNothingToCompare(_ now: Moment) -> [Action] {
@@ -262,7 +301,9 @@ extension FetchPlan {
     }
   }
 
-  func flushForOverlaps() -> [Action] { version.wantsOverlaps && !version.isLeft && overlaps().isEmpty ? [.flush] : [] }
+  func flushForOverlaps() -> [Action] {
+    version.wantsOverlaps && !version.isLeft && nearOverlap() == nil ? [.flush] : []
+  }
 
   // MARK: The end of a probe
 
@@ -270,6 +311,7 @@ extension FetchPlan {
   mutating func probeEnded(_ id: Int, error: SourceFailure?, now: Moment) -> [Action]? {
     guard version.asks(id) || version.compares(id) else { return nil }
     let isOverlap = version.compares(id)
+    probing.ended(isComplete: error == nil)
     if let error, version.isRechecking {
       switch (error, error.remedy) {
       case (_, .newAccess): break
@@ -296,6 +338,23 @@ extension FetchPlan {
 
   /// For the end of all fetches. The question is asked again later.
   mutating func endProbe() -> [Action] { version.endRequests().map { [.cancel(id: $0)] } ?? [] }
+
+  /// When a request for a comparison that brings nothing is sent once more. Each try has twice the time of the one
+  /// before: an origin may only take its time.
+  var nextProbeAgain: Moment? {
+    guard let began = probing.began, version.asks(probing.id) || version.compares(probing.id) else { return nil }
+    return began + silence.patience(isFirst: true) * (1 << min(6, probing.tries))
+  }
+
+  /// Sends it once more, on a connection of its own.
+  mutating func probeAgain(_ now: Moment) -> [Action] {
+    guard let due = nextProbeAgain, due <= now, mayAsk(now) || version.isRechecking, access.isReady else { return [] }
+    let old = probing.id
+    version.ended(old, isComplete: false)
+    probing.again()
+    guard let range = nextProbe else { return [.cancel(id: old)] }
+    return [.cancel(id: old)] + startProbe(range, isAgain: true, now: now)
+  }
 
   // MARK: Bytes that were left
 

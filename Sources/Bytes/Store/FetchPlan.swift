@@ -44,6 +44,11 @@ struct FetchPlan {
     var wholeLimit = 6
     /// Bytes compared before those of another access are mixed in.
     var overlap: Int64 = 64 << 10
+    /// If a validator claims that the file changed: so many parts are compared, or all bytes if they are no more than
+    /// `comparedWhole`, in parts of at most `overlapLimit`.
+    var overlapsSpread = 32
+    var comparedWhole: Int64 = 32 << 20
+    var overlapLimit: Int64 = 1 << 20
     /// So many extents of an earlier run are compared at both ends where its validator proves nothing; smaller ones are
     /// dropped.
     var extentsCompared = 4
@@ -74,7 +79,7 @@ struct FetchPlan {
     /// The same beside a fetch that is silent, on a connection of its own.
     case hedge(id: Int, range: ByteRange)
     /// Fetch bytes that are present, into memory, and compare them: `compared`.
-    case probe(id: Int, range: ByteRange)
+    case probe(id: Int, range: ByteRange, isFresh: Bool = false)
     case stop(id: Int, at: Int64)
     case cancel(id: Int)
     /// These have all their bytes.
@@ -136,6 +141,8 @@ struct FetchPlan {
   var outcome = Outcome()
   /// Decides which answers are of the version of the bytes here.
   var version = SourceVersion()
+  /// The request of a comparison that is on its way.
+  var probing = Probing()
   /// Parts of a window's file whose sums are known: what an answer can be compared with.
   var samples: [ByteRange] = []
 

@@ -18,6 +18,8 @@ struct RangeSupport: Equatable {
   /// Whole objects that a window was sent in place of ranges, since a range came.
   private var wholesRefused = 0
   private var broughtBytes = false
+  /// Whole objects in place of ranges, since a range came.
+  private var wholes = 0
 
   /// Another access may lead to another server.
   mutating func accessChanged() {
@@ -28,7 +30,15 @@ struct RangeSupport: Equatable {
   mutating func answeredPart(ofThisAccess: Bool) {
     if ofThisAccess { answersRanges = true }
     wholesRefused = 0
+    wholes = 0
     needsFile = false
+  }
+
+  /// The whole object came in place of a range.
+  /// - Returns: whether the origin sends nothing else: the first one is stray if a range was answered before.
+  mutating func answeredWhole() -> Bool {
+    wholes += 1
+    return wholes > 1 || !answersRanges
   }
 
   /// A window was sent the whole object.

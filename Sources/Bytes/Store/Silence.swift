@@ -79,14 +79,19 @@ struct Silence: Equatable {
   ///   - hedged: when that was done last.
   func hedge(_ lastBytes: Moment, isFirst: Bool, hedged: Moment?) -> Moment {
     let since = max(lastBytes, lastHeard)
-    let usual = pace.usual(isFirst: isFirst).map { max(limits.patience, $0 * 4) }
-    let patience = min(usual ?? (isFirst ? limits.hedge : limits.patience), limits.stall / 2)
+    let patience = patience(isFirst: isFirst)
     let isShaken = shakenAt.map { $0 >= since } ?? false
     if let hedged {
       let next = isShaken ? min(patience, limits.shaken) : patience
       return hedged + max(next, min(next * (1 << min(8, hedges)), limits.longest))
     }
     return min(since + patience, isShaken ? (shakenAt ?? since) + limits.shaken : since + patience)
+  }
+
+  /// How long a connection may bring nothing before its bytes are asked for once more.
+  func patience(isFirst: Bool) -> Duration {
+    let usual = pace.usual(isFirst: isFirst).map { max(limits.patience, $0 * 4) }
+    return min(usual ?? (isFirst ? limits.hedge : limits.patience), limits.stall / 2)
   }
 
   mutating func hedged() { hedges += 1 }

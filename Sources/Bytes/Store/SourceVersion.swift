@@ -1,14 +1,17 @@
 import ByteSource
 import Core
 
+// Long because the steps of one decision share private state, which no other file may touch.
+
 /// Decides whether an answer's bytes are of the version of the file that readers have bytes of. A pure value; the only
 /// owner of that question.
 ///
 /// A strong ETag that was accepted before decides by itself. Every other answer (another strong ETag, a weak one, a
 /// date, nothing at all) is a suspect: it is held back, and bytes that are here are fetched once more by a later
 /// request and compared (an overlap). If the overlap comes under the suspect's validator and its bytes are equal, the
-/// suspect is of the same version, because an origin does not go back to an earlier one. If they differ, the origin is
-/// asked again over a new access before that is believed. The file's `FetchPlan` has it.
+/// suspect is of the same version, because an origin does not go back to an earlier one. A validator that differs from
+/// those of this version claims that the bytes differ, so more of them are compared (docs/adr/0039). If they differ,
+/// the origin is asked again over a new access before that is believed. The file's `FetchPlan` has it.
 struct SourceVersion: Equatable {
   enum Verdict: Equatable {
     case same
@@ -32,6 +35,15 @@ struct SourceVersion: Equatable {
   static let lengthLimit = 3
   /// Requests for one overlap until one comes under the suspect's validator.
   static let triesLimit = 4
+
+  /// Whether an answer's validator says that its bytes are of another version than those here.
+  enum Claim: Equatable {
+    case none
+    /// Some of its parts are new, and some are known.
+    case partly
+    /// All its parts are new.
+    case wholly
+  }
 
   private enum Standing: Equatable {
     /// The next answer decides which version the file is of.
@@ -63,8 +75,14 @@ struct SourceVersion: Equatable {
     var isRecheck = false
     /// The answer's head proved the version.
     var isProven = false
-    /// Strong validators that were seen meanwhile and never accepted.
+    /// Compared after the overlaps of a recheck: `few` of them, or `all` if the validator claims a change.
+    var further: Further?
+    /// Validators that were seen meanwhile and never accepted.
     var strangers: [Validator] = []
+  }
+  private struct Further: Equatable {
+    let few: [ByteRange]
+    let all: [ByteRange]
   }
   private enum Step: Equatable {
     case none
@@ -122,8 +140,8 @@ struct SourceVersion: Equatable {
   }
   /// The request of the suspect that is decided about next.
   var firstSuspect: Int? { suspects.first?.id }
-  /// A strong ETag of the suspect says that the bytes differ, so more of them are worth comparing.
-  var isStrongClaim: Bool { suspects.first?.validator.etag != nil }
+  /// The claim of the suspect that is decided about next.
+  var claim: Claim { suspects.first.map { claim(of: $0.validator) } ?? .none }
   func asks(_ id: Int) -> Bool { step == .asking(id) }
   func compares(_ id: Int) -> Bool {
     if case .checking(let check) = step { check.phase == .fetching(id) } else { false }
@@ -132,6 +150,18 @@ struct SourceVersion: Equatable {
   private func isAccepted(_ validator: Validator) -> Bool {
     guard let etag = validator.etag else { return false }
     return accepted.contains { $0.etag == etag } || words.contains(validator.word)
+  }
+  private func claim(of validator: Validator) -> Claim {
+    var (said, new) = (0, 0)
+    for part in [\Validator.etag, \.weak, \.lastModified] {
+      guard let value = validator[keyPath: part] else { continue }
+      let known = accepted.compactMap { $0[keyPath: part] }
+      // A strong ETag is a claim of its own; anything else only beside one that it differs from.
+      guard part == \.etag || !known.isEmpty else { continue }
+      said += 1
+      if !known.contains(value) { new += 1 }
+    }
+    return new == 0 ? .none : new == said ? .wholly : .partly
   }
   private var knowsStrong: Bool { accepted.contains { $0.etag != nil } || words.contains { $0 & 1 == 1 } }
 
@@ -211,11 +241,15 @@ struct SourceVersion: Equatable {
   }
 
   /// Asks whether the origin still has this version, although no reader wants a byte.
-  /// - Parameter overlaps: bytes that are here, the first of them few: the validator in its answer may decide.
+  /// - Parameters:
+  ///   - question: bytes that are here, and few: the validator in the answer to them may decide.
+  ///   - few: bytes that are compared then.
+  ///   - all: compared in place of them if the validator claims a change.
   /// - Returns: false if that cannot be asked now, or if no reader has a byte.
-  mutating func recheck(_ overlaps: [ByteRange]) -> Bool {
-    guard isSettled, isGiven, !overlaps.isEmpty else { return false }
-    step = .checking(Check(suspects: [], overlaps: overlaps, isRecheck: true))
+  mutating func recheck(_ question: ByteRange, few: [ByteRange], all: [ByteRange]) -> Bool {
+    guard isSettled, isGiven else { return false }
+    step = .checking(
+      Check(suspects: [], overlaps: [question], isRecheck: true, further: Further(few: few, all: all)))
     return true
   }
   var isRechecking: Bool { if case .checking(let check) = step { check.isRecheck } else { false } }
@@ -242,7 +276,9 @@ struct SourceVersion: Equatable {
     check.validator = check.validator ?? validator
     check.isForeign = check.isForeign || check.validator != validator
     check.hasHead = true
-    if check.isForeign, validator.etag != nil, !isAccepted(validator), !check.strangers.contains(validator) {
+    if check.isForeign, validator != Validator(), !accepted.contains(validator), !isAccepted(validator),
+      !check.strangers.contains(validator)
+    {
       check.strangers.append(validator)
     }
     step = .checking(check)
@@ -298,6 +334,10 @@ struct SourceVersion: Equatable {
     }
     check.tries = 0
     check.overlaps.removeFirst()
+    if check.overlaps.isEmpty, let further = check.further {
+      check.overlaps = check.validator.map { claim(of: $0) } == Claim.none ? further.few : further.all
+      check.further = nil
+    }
     guard check.overlaps.isEmpty else {
       step = .checking(check)
       return .goesOn

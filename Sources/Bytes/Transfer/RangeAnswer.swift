@@ -57,10 +57,12 @@ extension AnswerHead {
     }
   }
 
-  /// The strong ETag and the Last-Modified; what is no plain text is not kept.
+  /// The ETag and the Last-Modified; what is no plain text is not kept.
   var validator: Validator {
-    let etag = self[.etag].flatMap { $0.utf8.count >= 2 && $0.hasPrefix("\"") && $0.hasSuffix("\"") ? plain($0) : nil }
-    return Validator(etag: etag, lastModified: self[.lastModified].flatMap(plain))
+    let etag = self[.etag].flatMap(plain)
+    let isStrong = etag.map { $0.utf8.count >= 2 && $0.hasPrefix("\"") && $0.hasSuffix("\"") } ?? false
+    return Validator(
+      etag: isStrong ? etag : nil, weak: isStrong ? nil : etag, lastModified: self[.lastModified].flatMap(plain))
   }
 
   /// At most a day, so that no server can silence us for good; nil if the header is missing or neither seconds nor a

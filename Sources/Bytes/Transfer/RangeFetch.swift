@@ -167,7 +167,8 @@ extension RangeFetch: Exchange {
       try head.take(line)
       guard head.isComplete, !head.isInterim else { return true }
       if head.isRedirect {
-        hop = try SecureURL.check(head[.location] ?? "", relativeTo: hop, request.policy)
+        // Only the first address is the service's; a server that leads on to an odd one may be a stray one.
+        hop = try SecureURL.check(head[.location] ?? "", relativeTo: hop, request.policy, of: .redirect)
         clock.redirected(now: client.now())
         return true
       }

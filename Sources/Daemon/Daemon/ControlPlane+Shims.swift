@@ -5,6 +5,7 @@ import Core
 import EventLoop
 import Glibc
 import ShimHost
+import Store
 import Telemetry
 
 /// Orders about the two programs: another shim, or all of it new from disk. They run on the dispatch loop, and their
@@ -59,12 +60,16 @@ extension ControlPlane {
     return ReloadReply(pid: Int(getpid()), count: (reload?.count ?? 0) + 1)
   }
 
-  /// Reads the configuration, on a worker thread.
+  /// Looks at what the next image will need, most of it on a worker thread: nothing takes its place if it cannot start.
   private func faultForNextImage() async -> String? {
-    let service = service
-    return await withCheckedContinuation { continuation in
-      EventLoop.dispatch.background({ service.faultForNextImage() }) { continuation.resume(returning: $0) }
+    let (service, folders) = (service, folders)
+    let keepsBytes = service.settings[\StoreSettings.fetchMode] == .tempFile
+    let fault = await onWorker {
+      service.faultForNextImage() ?? StartLimits.faultForNextImage()
+        ?? folders.faultForNextImage(keepsBytes: keepsBytes)
     }
+    if let fault { return fault }
+    return await volume?.restoreList()
   }
 
   /// Nothing is taken down before: what does not happen must leave everything as it was, and the next image takes over

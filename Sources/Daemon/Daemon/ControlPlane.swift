@@ -61,7 +61,8 @@ final class ControlPlane {
 
   // MARK: Start
 
-  /// Returns once it is ready, or has failed; a failure leaves no mount of its own, and of the bytes what it found.
+  /// Returns once it is ready, or has failed. A failure leaves no mount of its own; a mount that it found, and the
+  /// bytes, stay as they were.
   func run() async throws(StartError) {
     let settings = service.settings
     // A signal during the start ends it as an order does later.
@@ -96,7 +97,8 @@ final class ControlPlane {
       }
       keepRuntimeFolder()
     } catch {
-      await tearDown(forget: false)
+      // A mount that was found is left as after the death before: its shims serve on, and the next start adopts them.
+      if folders.survivor == nil { await tearDown(forget: false) }
       throw StartError(Self.sentence(error))
     }
     // The page opens first, so that the first status has its port and readiness is announced afterwards.
@@ -144,6 +146,8 @@ final class ControlPlane {
   private func keepRuntimeFolder() {
     let runtime = RuntimeKeeper(folders: folders) { [weak self] in
       await self?.server?.restore()
+      if let folders = self?.folders { await onWorker { folders.restoreInstance() } }
+      _ = await self?.volume?.restoreList()
       for mount in self?.mounts ?? [] { await mount.host.restoreSocket() }
     }
     self.runtime = runtime

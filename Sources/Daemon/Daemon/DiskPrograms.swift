@@ -21,7 +21,11 @@ enum DiskPrograms {
       switch await EventLoop.dispatch.output(of: path, arguments, within: patience) {
       case .success(let text): output = text
       case .failure(let cause):
-        throw refusal("\(path) does not run (\(cause.description)); install both programs again and repeat")
+        let remedy =
+          cause.isShortage
+          ? "raise the limits of tasks (ulimit -u, TasksMax), memory and open files, or end other programs, and repeat"
+          : "install both programs again and repeat"
+        throw refusal("\(path) does not run (\(cause.description)); \(remedy)")
       }
       guard let number = UInt32(output.filter { !$0.isNewline }) else {
         throw refusal("\(path) does not say which protocol it speaks; install both programs again and repeat")

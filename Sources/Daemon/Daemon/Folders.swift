@@ -71,6 +71,44 @@ struct Folders {
     windowDescriptor = try Self.window(survivor)
   }
 
+  // MARK: Later
+
+  /// Why the next image could not use the folders as they are now; nil: it could. It waits for the disk.
+  /// - Parameter keepsBytes: files of bytes are written to the cache folder.
+  func faultForNextImage(keepsBytes: Bool) -> String? {
+    do throws(StartError) {
+      try Self.makeRuntime(runtime)
+      try Self.make(state, "state_dir")
+      try Self.tryToWrite(in: state)
+      if keepsBytes { try Self.make(bytes, "cache_dir") }
+      return nil
+    } catch {
+      return error.sentence
+    }
+  }
+
+  private static func tryToWrite(in folder: String) throws(StartError) {
+    let path = "\(folder)/.\(getpid()).try"
+    let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw StartError("no file can be made in \(folder): \(Errno.current)") }
+    // The list of staged items grows by as much at a start.
+    let error = posix_fallocate(descriptor, 0, 64 << 10)
+    close(descriptor)
+    unlink(path)
+    guard error == 0 else { throw StartError("nothing can be written in \(folder): \(Errno(error)); make room there") }
+  }
+
+  /// Writes the instance's id again if its file was removed: without it the next start would take its own mount and
+  /// bytes for another instance's. It waits for the disk; what fails now is tried again at the next look.
+  func restoreInstance() {
+    let root = state.split(separator: "/").dropLast().map { "/" + $0 }.joined()
+    guard access(InstanceID.path(in: root), F_OK) != 0 else { return }
+    do throws(StartError) {
+      try Self.make(root, "state_dir")
+      try Self.write(instance, in: root)
+    } catch {}
+  }
+
   // MARK: Steps
 
   /// - Parameter spare: what does as well, where nothing is to be written there.
@@ -177,17 +215,21 @@ struct Folders {
 
   /// The instance's id: 16 hex digits, made once a state folder.
   private static func instance(in state: String) throws(StartError) -> String {
-    let path = InstanceID.path(in: state)
     if let known = InstanceID.read(from: state) { return known }
     let id = StableHash.hex(String(UInt64.random(in: .min ... .max)))
+    try write(id, in: state)
+    return id
+  }
+
+  private static func write(_ id: String, in state: String) throws(StartError) {
+    let path = InstanceID.path(in: state)
     let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     guard descriptor >= 0 else { throw StartError("\(path) cannot be written: \(Errno.current)") }
     defer { close(descriptor) }
     let bytes = Array(id.utf8)
-    guard write(descriptor, bytes, bytes.count) == bytes.count else {
+    guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
       throw StartError("\(path) cannot be written: \(Errno.current)")
     }
-    return id
   }
 }
 

@@ -10,6 +10,8 @@ import Wire
 enum StartLimits {
   /// Descriptors that may be opened yet: those of the loops, the mount, the shims and the API, and some for files.
   static let descriptors = 96
+  /// Threads of the loops, of libuv's and Swift's pools, of the log and of the background.
+  static let threads = 16
   /// Address space in bytes: the region, the journal, threads and the heap of a control plane with a few thousand
   /// items. A shim needs less.
   private static let addressSpace = 384 << 20
@@ -32,14 +34,63 @@ enum StartLimits {
           + "more: raise the limit of "
           + "virtual memory (ulimit -v, LimitAS), then start again", code: .shortage)
     }
-    let longest = raise(RLIMIT_FSIZE)
-    guard longest >= UInt64(WindowFile.length) else {
+    if let fault = faultOfFileSizes(raise(RLIMIT_FSIZE)) {
+      throw StartError(fault + ", then start again", code: .shortage)
+    }
+    guard canStart(threads: threads) else {
       throw StartError(
-        "no file may be longer than \(ByteCount.format(Int64(clamping: longest))), and the memory that files stream "
-          + "through is one of "
-          + "\(ByteCount.format(WindowFile.length)): raise the limit of file sizes (ulimit -f, LimitFSIZE), then start "
-          + "again",
-        code: .shortage)
+        "fewer than \(threads) threads can be started, and the control plane needs as many: raise the limit of tasks "
+          + "(ulimit -u, TasksMax, pids.max), then start again", code: .shortage)
+    }
+  }
+
+  private static func faultOfFileSizes(_ longest: UInt64) -> String? {
+    guard longest < UInt64(WindowFile.length) else { return nil }
+    return "no file may be longer than \(ByteCount.format(Int64(clamping: longest))), and the memory that files stream "
+      + "through is one of \(ByteCount.format(WindowFile.length)): raise the limit of file sizes (ulimit -f, "
+      + "LimitFSIZE)"
+  }
+
+  /// Why a program that is executed in place of this one would not start with the limits as they are; nil: it would.
+  static func faultForNextImage() -> String? {
+    // Nearly everything that is open now is closed by then.
+    let hard = hardLimit(RLIMIT_NOFILE)
+    guard hard >= UInt64(descriptors + 32) else {
+      return "only \(hard) files can be open: raise the limit of open files (ulimit -n, LimitNOFILE) to 1024 or more"
+    }
+    return faultOfFileSizes(hardLimit(RLIMIT_FSIZE))
+  }
+
+  private static func hardLimit(_ resource: __rlimit_resource) -> UInt64 {
+    var limit = rlimit()
+    return getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 ? UInt64(limit.rlim_max) : .max
+  }
+
+  /// Starts as many at once, and ends them again.
+  static func canStart(threads: Int) -> Bool {
+    var semaphore = sem_t()
+    return withUnsafeMutablePointer(to: &semaphore) { semaphore in
+      sem_init(semaphore, 0, 0)
+      defer { sem_destroy(semaphore) }
+      var attributes = pthread_attr_t()
+      pthread_attr_init(&attributes)
+      defer { pthread_attr_destroy(&attributes) }
+      pthread_attr_setstacksize(&attributes, 64 << 10)
+      var started: [pthread_t] = []
+      while started.count < threads {
+        var thread = pthread_t()
+        let status = pthread_create(
+          &thread, &attributes,
+          { @Sendable context in
+            if let context { while sem_wait(context.assumingMemoryBound(to: sem_t.self)) != 0 {} }
+            return nil
+          }, semaphore)
+        guard status == 0 else { break }
+        started.append(thread)
+      }
+      for _ in started { sem_post(semaphore) }
+      for thread in started { pthread_join(thread, nil) }
+      return started.count == threads
     }
   }
 

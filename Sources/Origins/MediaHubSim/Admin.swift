@@ -17,7 +17,7 @@ import Core
 ///     POST gate     {"route", "file", "from"} -> {"gate": N}
 ///     POST release  {"gate": N}, or {} for all
 ///     POST revoke   {"file", "status"}: every link minted so far; {"tokens": true}: every token
-///     POST change   {"file", "size"}: another content, ETag, date and length from now on
+///     POST change   {"file", "size", "from"}: another content (from that byte on), ETag, date and length from now on
 ///     POST file     {"id", "name", "size", "kind": "plain|video|video_moov_last", "autograph", "stub"}, in a job of
 ///                   its own
 ///     POST reset    {}: all but the catalog, the tokens and the files' versions
@@ -58,10 +58,11 @@ extension Hub {
     case "change":
       var fields = try Fields(body)
       guard let file = try fields.string("file") else { throw SimulatorError("'file' is missing") }
-      let size = try fields.bytes("size")
+      let (size, from) = (try fields.bytes("size"), try fields.bytes("from"))
       try fields.finish()
       state.withLock { state in
         state.versions[file, default: 1] += 1
+        state.catalog.keepBeginning(of: file, upTo: from ?? 0)
         if let size { state.catalog.resize(file, to: size) }
       }
     case "silence":

@@ -17,6 +17,8 @@ package struct CatalogFile: Sendable, Hashable {
   package var kind: Kind
   /// Whether the file may be tagged; the download of one that may not is refused with a tag.
   package var hasAutograph = true
+  /// The bytes before it are those of the version before, after a change.
+  var keptBeginning: Int64 = 0
   /// Listed as `{id, href}` even where the caller asked to expand files, as the service does now and then.
   package var isStub = false
 
@@ -34,6 +36,13 @@ package struct CatalogFile: Sendable, Hashable {
   }
 
   func content(tag: String, version: Int) -> any Content {
+    guard keptBeginning > 0, version > 1 else { return plainContent(tag: tag, version: version) }
+    return SplicedContent(
+      beginning: plainContent(tag: tag, version: version - 1), count: keptBeginning,
+      rest: plainContent(tag: tag, version: version))
+  }
+
+  private func plainContent(tag: String, version: Int) -> any Content {
     let noise = PlainContent(id: id, size: size, tag: tag, version: version)
     guard kind != .plain, size >= VideoContent.minimumSize else { return noise }
     return VideoContent(noise: noise, id: id, tag: tag, moovFirst: kind == .video)
@@ -91,6 +100,9 @@ package struct Catalog: Sendable {
       }
     }
   }
+
+  /// The file's next version begins as the last one.
+  mutating func keepBeginning(of id: String, upTo offset: Int64) { byID[id]?.keptBeginning = max(0, offset) }
 
   mutating func add(_ job: CatalogJob) {
     for file in job.outputs { byID[file.id] = file }

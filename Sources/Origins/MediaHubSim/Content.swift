@@ -60,6 +60,21 @@ struct ShiftedContent: Content {
   }
 }
 
+/// The first bytes of one content, and the rest of another: a file that was changed behind its beginning.
+struct SplicedContent: Content {
+  let beginning: any Content
+  let count: Int64
+  let rest: any Content
+  var size: Int64 { rest.size }
+
+  func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int64) {
+    let first = Int(min(Int64(buffer.count), max(0, min(count, beginning.size) - offset)))
+    if first > 0 { beginning.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[0..<first]), from: offset) }
+    guard first < buffer.count else { return }
+    rest.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[first...]), from: offset + Int64(first))
+  }
+}
+
 /// Another content and more bytes after its end, `*` every one: for answers that are longer than they may be.
 struct ExtendedContent: Content {
   let base: any Content

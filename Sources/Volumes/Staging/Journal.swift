@@ -1,6 +1,7 @@
 import Core
 import Glibc
 import Synchronization
+import Telemetry
 import Volume
 
 /// The list of staged items on disk, for restarts. It holds recipients, so only its owner may read it (0600); no token,
@@ -30,7 +31,12 @@ final class Journal: Sendable {
   /// So many recipients are remembered.
   static let recipients = 20
   let path: String
-  private let connection: Mutex<SQLite?>
+  private let connection: Mutex<Connection>
+  private struct Connection: ~Copyable {
+    /// nil: it is closed, or could not be opened again.
+    var database: SQLite?
+    var isClosed = false
+  }
 
   /// Opens the journal, or makes it, and reads it.
   /// - Parameter wall: nanoseconds since 1970, for a new one.
@@ -38,8 +44,8 @@ final class Journal: Sendable {
     do throws(SQLiteError) {
       try prepareFile(path)
       let journal = Journal(path: path, try SQLite(path: path))
-      let found = try journal.connection.withLock { database throws(SQLiteError) in
-        try database?.readingJournal(wall: wall)
+      let found = try journal.connection.withLock { connection throws(SQLiteError) in
+        try connection.database?.readingJournal(wall: wall)
       }
       switch found {
       case .contents(let contents)?: return .success((journal, contents))
@@ -60,7 +66,7 @@ final class Journal: Sendable {
 
   private init(path: String, _ database: consuming sending SQLite) {
     self.path = path
-    connection = Mutex(database)
+    connection = Mutex(Connection(database: database))
   }
 
   private static func damaged(_ path: String) -> StagingError {
@@ -85,10 +91,10 @@ final class Journal: Sendable {
   }
 
   private func write(_ changes: [JournalChange]) -> SQLiteError? {
-    connection.withLock { database in
-      guard database != nil else { return SQLiteError(code: 0, message: "it is closed") }
+    connection.withLock { connection in
       do throws(SQLiteError) {
-        try database?.writeJournal(changes)
+        if try restore(&connection) { Log.warning(.journalRestored, ["path": path]) }
+        try connection.database?.writeJournal(changes)
         return nil
       } catch {
         return error
@@ -96,17 +102,78 @@ final class Journal: Sendable {
     }
   }
 
+  // MARK: Files that were removed
+
+  /// Puts the list's files back if they were removed, moved, emptied or replaced.
+  /// - Returns: why that failed.
+  func restore() -> SQLiteError? {
+    connection.withLock { connection in
+      do throws(SQLiteError) {
+        if try restore(&connection) { Log.warning(.journalRestored, ["path": path]) }
+        return nil
+      } catch {
+        return error
+      }
+    }
+  }
+
+  /// - Returns: whether there was anything to do.
+  private func restore(_ connection: inout Connection) throws(SQLiteError) -> Bool {
+    guard !connection.isClosed else { throw SQLiteError(code: 0, message: "it is closed") }
+    guard connection.database != nil else {
+      try reopen(&connection)
+      return true
+    }
+    guard connection.database?.hasMoved == true || Self.isEmpty(path) || access(path + "-wal", F_OK) != 0 else {
+      return false
+    }
+    // The connection still has the files that were removed, so it can write down all that was in them.
+    let copy = path + ".new"
+    unlink(copy)
+    try Self.makeFolder(of: path)
+    try Self.prepareFile(copy)
+    try connection.database?.run("VACUUM INTO ?", [.text(copy)])
+    guard rename(copy, path) == 0 else { throw SQLiteError(code: 0, message: "\(Errno.current)") }
+    // The end of a connection removes the write-ahead log by its name, so it comes before there is another.
+    connection.database = nil
+    unlink(path + "-wal")
+    try reopen(&connection)
+    return true
+  }
+
+  private func reopen(_ connection: inout Connection) throws(SQLiteError) {
+    let database = try SQLite(path: path)
+    try database.useAlone()
+    // Makes the write-ahead log, whose absence is looked for.
+    try database.run("UPDATE origins SET seq = seq")
+    connection.database = consume database
+  }
+
+  private static func isEmpty(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_size == 0
+  }
+
+  private static func makeFolder(of path: String) throws(SQLiteError) {
+    let folder = path.split(separator: "/").dropLast()
+    for count in folder.indices {
+      let parent = "/" + folder[...count].joined(separator: "/")
+      guard mkdir(parent, 0o700) != 0, errno != EEXIST, access(parent, F_OK) != 0 else { continue }
+      throw SQLiteError(code: 0, message: "the folder \(parent) cannot be made: \(Errno.current)")
+    }
+  }
+
   /// The time that the file had when it was staged for the recipient before, if that is remembered; in nanoseconds
   /// since 1970.
   func modified(_ pair: UInt64) -> Int64? {
-    connection.withLock { database in
+    connection.withLock { connection in
       var found: Int64?
-      try? database?.run("SELECT modified FROM dates WHERE pair = ?", [.integer(Int64(bitPattern: pair))]) {
+      try? connection.database?.run("SELECT modified FROM dates WHERE pair = ?", [.integer(Int64(bitPattern: pair))]) {
         found = $0.integer(0)
       }
       return found
     }
   }
 
-  func close() { connection.withLock { $0 = nil } }
+  func close() { connection.withLock { $0 = Connection(database: nil, isClosed: true) } }
 }

@@ -17,6 +17,8 @@ final class JournalQueue {
   private var waiting: [Waiting] = []
   private var isWriting = false
   private var whenIdle: [@DispatchLoop () -> Void] = []
+  /// The failure of `restore` that was said last.
+  private var said: SQLiteError?
 
   init(_ journal: Journal) { self.journal = journal }
 
@@ -44,6 +46,16 @@ final class JournalQueue {
     guard !changes.isEmpty else { return }
     waiting.append(Waiting(changes: changes))
     next()
+  }
+
+  /// Puts the list's files back if they were removed.
+  /// - Returns: why that failed.
+  func restore() async -> SQLiteError? {
+    let journal = journal
+    let error = await onWorker { journal.restore() }
+    if let error, error != said { Log.error(.journalFailed, ["path": journal.path, "cause": error.message]) }
+    said = error
+    return error
   }
 
   /// After all that is waiting.

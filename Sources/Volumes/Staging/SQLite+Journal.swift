@@ -21,12 +21,17 @@ extension SQLite {
     case damaged
   }
 
-  func readingJournal(wall: Int64) throws(SQLiteError) -> JournalFound {
+  /// Rules of the connection.
+  func useAlone() throws(SQLiteError) {
     // No other process is to write it meanwhile; also, it then needs no shared memory file.
     try run("PRAGMA locking_mode = EXCLUSIVE")
     try run("PRAGMA journal_mode = WAL")
     // Survives any death of ours. A power failure may cost the last stagings, and the mount with them.
     try run("PRAGMA synchronous = NORMAL")
+  }
+
+  func readingJournal(wall: Int64) throws(SQLiteError) -> JournalFound {
+    try useAlone()
     var version: Int64 = 0
     try run("PRAGMA user_version") { version = $0.integer(0) }
     guard (0...Journal.schema).contains(version) else { return .newer(version) }

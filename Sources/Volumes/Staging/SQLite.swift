@@ -32,6 +32,12 @@ struct SQLite: ~Copyable {
 
   private let database: OpaquePointer
 
+  /// The file was removed, moved or replaced since it was opened: what is written now is lost with this process.
+  var hasMoved: Bool {
+    var moved: Int32 = 0
+    return sqlite3_file_control(database, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0
+  }
+
   /// Opens a file that is there.
   init(path: String) throws(SQLiteError) {
     var opened: OpaquePointer?

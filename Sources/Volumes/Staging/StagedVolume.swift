@@ -156,6 +156,13 @@ package final class StagedVolume {
     return files.change { body(&staged, time, &$0) }
   }
 
+  /// Puts the files of the list of staged items back if something removed them.
+  /// - Returns: why that failed, for people.
+  package func restoreList() async -> String? {
+    guard !isStopping, let error = await journal.restore() else { return nil }
+    return "\(journal.path), the list of staged items, cannot be written: \(error.message)"
+  }
+
   /// Notes from now on which items and files change.
   /// - Parameter limit: if there are no more items than that, each counts as changed.
   func noteChanges(allUpTo limit: Int) {
@@ -236,15 +243,16 @@ extension StagedVolume: FileOwner {
   package func order(of key: FileKey, file: BytesFile) -> BackingStores.Order? {
     guard case .file(let seq)? = StagedNode(key.node), let entry = staged.entry(seq) else { return nil }
     var own = objects[seq] ?? ItemObjects()
+    // An origin that says that the file is empty is asked again for a byte, since nothing else can be asked for.
+    let size = max(1, entry.size)
     let origin =
       own.origin
       ?? dependencies.catalogue.origin(
-        fileID: entry.fileID, name: "\(entry.name)", size: entry.size, recipient: entry.recipient)
+        fileID: entry.fileID, name: "\(entry.name)", size: size, recipient: entry.recipient)
     own.origin = origin
     objects[seq] = own
     return BackingStores.Order(
-      file: file, size: entry.size, label: entry.id, identity: staged.identity(entry), origin: origin, note: own.failure
-    )
+      file: file, size: size, label: entry.id, identity: staged.identity(entry), origin: origin, note: own.failure)
   }
 
   package func fileEvent(_ action: FileAction) {

@@ -309,6 +309,27 @@ def test_a_kill_during_a_reload(stand):
     stand.settled()
 
 
+def test_a_start_that_fails_leaves_the_mount_that_it_found(stand):
+    """Its shims serve on, and the next start adopts them."""
+    run = stand.run
+    with open(stand.path, "rb", buffering=0) as stream:
+        head = stream.read(MiB)
+        shims = sorted(run.shims())
+        run.kill()
+        (run.runtime / "api.sock").unlink()
+        (run.runtime / "api.sock").touch()
+        run.start(expect_ready=False)
+        assert run.process.wait(PATIENCE) == 1
+        assert sorted(run.shims()) == shims and mounts().count(str(run.mount)) == 1
+        assert os.pread(stream.fileno(), MiB, 0) == head
+        (run.runtime / "api.sock").unlink()
+        run.start()
+        assert sorted(run.shims()) == shims
+        with open(stand.want, "rb") as want:
+            assert head + stream.read() == want.read()
+    stand.ends_clean()
+
+
 def test_outages_are_shown(stand):
     stand.kill_active()
     stand.ready()

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -155,6 +156,46 @@ def test_a_reload_is_refused_while_the_configuration_is_broken(sim, make, text, 
     config.write_text(text)
     done = run.cli("reload")
     assert done.code == 1 and word in done.err and "nothing was replaced" in done.err, done
+    assert run.cli("status").code == 0
+
+
+#: What was done to the folders or limits of a control plane, and how it is undone.
+UNFIT = {
+    "runtime folder open to others": (
+        lambda run: os.chmod(run.runtime, 0o777), lambda run: os.chmod(run.runtime, 0o700), "chmod 700"
+    ),
+    "list replaced by a folder": (
+        lambda run: [path.unlink() or path.mkdir() for path in run.state.glob("*/staged.sqlite")],
+        lambda run: [path.rmdir() for path in run.state.glob("*/staged.sqlite")],
+        "staged.sqlite",
+    ),
+    "cache folder replaced by a file": (
+        lambda run: [path.rename(run.folder / "kept") and path.touch() for path in run.cache.iterdir()],
+        lambda run: [path.unlink() or (run.folder / "kept").rename(path) for path in run.cache.iterdir()],
+        "cache_dir",
+    ),
+    "few files": (
+        lambda run: resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, (80, 80)), lambda run: None, "ulimit -n"
+    ),
+    "short files": (
+        lambda run: resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (MiB, MiB)), lambda run: None, "ulimit -f"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNFIT)
+def test_a_reload_that_could_not_start_again_is_refused_and_harms_nothing(sim, make, what):
+    do, undo, word = UNFIT[what]
+    run = make().start()
+    run.two_shims()
+    path = run.stage(sim.add(2 * MiB), "tag")
+    with open(path, "rb", buffering=0) as stream:
+        head = stream.read(4096)
+        do(run)
+        done = run.cli("reload")
+        assert done.code == 1 and word in done.err and "nothing was replaced" in done.err, done
+        assert run.process.poll() is None and os.pread(stream.fileno(), 4096, 0) == head
+        undo(run)
     assert run.cli("status").code == 0
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -89,6 +90,17 @@ def test_a_hung_shim_is_replaced_by_the_standby_when_the_control_plane_is_stoppe
         stand.run.process.send_signal(signal.SIGCONT)
         some.finish()
     stand.ready()
+    stand.settled()
+
+
+def test_shims_that_may_write_to_no_file_serve_on(stand):
+    """A log that may not grow loses its lines, and no shim ends of it."""
+    for pid in stand.run.two_shims():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    standby = stand.region.standby
+    stand.kill_active()
+    stand.ready()
+    assert stand.region.active == standby and stand.region.epoch == 2
     stand.settled()
 
 

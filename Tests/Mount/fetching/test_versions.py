@@ -209,6 +209,70 @@ def test_a_file_that_was_replaced_is_read_in_its_new_version_after_the_last_clos
     assert run.item(path).get("failure") is None
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("manner", ["strong", "weak", "a date alone"])
+def test_a_replaced_file_that_begins_as_the_old_one_is_read_in_its_new_version(sim, make, mode, manner):
+    run = make(FSMVP_FETCH_MODE=mode).start()
+    sim.set(**MANNERS[manner])
+    file = sim.add(8 * MiB)
+    path = run.stage(file, "tag")
+    assert sha256_file(path) == sha256(sim.content(file, "tag"))
+    wait_until(lambda: run.item(path)["openRef"] == 0)
+    sim.post("change", {"file": file, "from": 100_000})
+    right = sha256(sim.content(file, "tag"))
+
+    def is_right():
+        try:
+            return sha256_file(path) == right
+        except OSError:
+            return False
+
+    wait_until(is_right, what="the new version")
+
+
+def test_bytes_that_changed_away_from_every_overlap_are_not_mixed(sim, make):
+    """All validators are new, so all bytes that are here are compared."""
+    run = make().start()
+    file = sim.add(SIZE)
+    with open(run.stage(file, "tag"), "rb", buffering=0) as stream:
+        old = sim.bytes(file, "tag", 0, MiB)
+        gate = sim.gate(file=file, **{"from": 4 * MiB})
+        assert stream.read(MiB) == old
+        wait_until(lambda: sim.stats()["held"] > 0, what="nothing more comes")
+        sim.post("change", {"file": file, "from": 300_000})
+        new = sim.bytes(file, "tag")
+        sim.release(gate)
+        try:
+            got = os.pread(stream.fileno(), MiB, 12 * MiB)
+        except OSError as error:
+            assert error.errno == errno.EIO
+        else:
+            assert got != new[12 * MiB : 13 * MiB] or old == new[:MiB]
+
+
+def test_a_file_that_was_empty_for_a_while_is_read_again_and_none_is_cut_short(sim, make):
+    run = make().configure('close_grace = "1s"\n').start()
+    file = sim.add(4 * MiB, "film.mp4")
+    path = run.stage(file, "tag")
+    sizes = set()
+    for size in (0, 4 * MiB):
+        sim.post("change", {"file": file, "size": size})
+        right = sim.bytes(file, "tag") if size else b""
+
+        def is_right():
+            try:
+                with open(path, "rb", buffering=0) as stream:
+                    length = os.fstat(stream.fileno()).st_size
+                    data = stream.read()
+            except OSError:
+                return False
+            sizes.add((length, len(data or b"")))
+            return data == right
+
+        wait_until(is_right, what=f"the file of {size} bytes")
+    assert {length for length, _ in sizes} <= {0, 4 * MiB}, sizes
+
+
 def test_range_lru_and_an_origin_that_ignores_ranges(sim, make):
     run = make(FSMVP_FETCH_MODE="range-lru").start()
     file = sim.add(SIZE)

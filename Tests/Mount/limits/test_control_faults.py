@@ -6,6 +6,7 @@ import os
 import resource
 import time
 
+import pytest
 from instance import MiB, PATIENCE, is_alive, wait_until
 from readers import Background, sha256, sha256_file
 
@@ -101,6 +102,33 @@ def test_a_control_plane_without_descriptors_answers_again_once_it_has_some(sim,
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         is_well(run, sim, f"{spare} descriptors")
         assert sha256_file(kept) == want
+
+
+def test_a_reader_whose_bytes_find_no_memory_has_an_error_that_names_it(sim, make):
+    run = make().configure('stall_timeout = "3s"\n').start()
+    file = sim.add(20 * MiB)
+    path = run.stage(file, "hungry")
+    pid = run.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    size = int(next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmSize")).split()[1]) << 10
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + 65536, before[1]))
+    try:
+        reading = Background(sha256_file, path)
+        with pytest.raises(OSError) as error:
+            reading.result()
+        assert error.value.errno == errors.EIO
+        wait_until(lambda: "there is no memory" in (run.item(path).get("failure") or ""), what="the reason")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+
+    def is_read():
+        # An error is told again to a reader that asks within a second.
+        try:
+            return sha256_file(path) == sha256(sim.content(file, "hungry"))
+        except OSError:
+            return False
+
+    wait_until(is_read, what="the file, once there is memory")
 
 
 def test_a_control_plane_that_gets_no_memory_costs_no_open_file(sim, run):

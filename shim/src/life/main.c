@@ -64,6 +64,7 @@ static void ignore_signals(void)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that may not grow loses lines, not the shim */
 	signal(SIGTTOU, SIG_IGN); /* a line of log to a terminal stops nothing */
 	drain_prepare();
 }

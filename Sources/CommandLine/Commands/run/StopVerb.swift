@@ -52,7 +52,7 @@ enum StopVerb {
 
   /// - Parameter answer: nil is the end of the input.
   static func isYes(_ answer: String?) -> Bool {
-    ["y", "yes"].contains((answer ?? "").drop { $0 == " " }.prefix { $0 != " " }.lowercased())
+    ["y", "yes"].contains((answer ?? "").split(separator: " ").joined(separator: " ").lowercased())
   }
 
   // MARK: The end

@@ -49,7 +49,7 @@ struct PlanBench {
       case .hedge(let id, let range):
         hedges.append((id, range))
         if runsHedges { running[id] = range }
-      case .probe(let id, let range):
+      case .probe(let id, let range, _):
         running[id] = range
         probes.append((id, range))
       case .stop(let id, let offset):

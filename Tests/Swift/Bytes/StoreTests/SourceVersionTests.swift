@@ -200,7 +200,7 @@ struct SourceVersionTests {
   @Test("a recheck answered in parts under several validators accepts none of them, and ends")
   func recheckInParts() {
     var version = Self.given(Self.a)
-    let begins = version.recheck([Self.overlap])
+    let begins = version.recheck(Self.overlap, few: [], all: [])
     #expect(begins)
     var ends: [SourceVersion.Outcome] = []
     for id in 1...SourceVersion.triesLimit where version.isRechecking {
@@ -212,6 +212,73 @@ struct SourceVersionTests {
     }
     #expect(ends.last == .rechecked(isChanged: false) && ends.dropLast().allSatisfy { $0 == .goesOn })
     #expect(version.accepted == [Self.a] && version.isSettled)
+  }
+
+  @Test(
+    "a validator that names something new beside what is known claims another version",
+    arguments: [
+      (Validator(etag: "\"b\"", lastModified: "then"), .partly),
+      (Validator(etag: "\"b\"", lastModified: "now"), .wholly),
+      (Validator(lastModified: "now"), .wholly), (Validator(lastModified: "then"), .none), (Validator(), .none),
+      (Validator(weak: "W/\"b\"", lastModified: "then"), .none), (Validator(etag: "\"b\""), .wholly),
+    ] as [(Validator, SourceVersion.Claim)])
+  func claims(found: Validator, claim: SourceVersion.Claim) {
+    var version = Self.given(Validator(etag: "\"a\"", lastModified: "then"))
+    _ = version.judge(found, of: 2, isAlone: false)
+    #expect(version.claim == claim)
+  }
+
+  @Test(
+    "a weak ETag that differs from a known one is a claim, and an overlap under the known one proves nothing for it")
+  func weak() {
+    let (old, new) = (Validator(weak: "W/\"a\""), Validator(weak: "W/\"b\""))
+    var version = Self.given(old)
+    _ = version.judge(new, of: 2, isAlone: false)
+    #expect(version.claim == .wholly)
+    version.compare([Self.overlap])
+    version.requested(3)
+    _ = version.headCame(3, old)
+    version.ended(3, isComplete: true)
+    #expect(version.compared(isEqual: true) == .goesOn, "the origin still has both")
+  }
+
+  @Test(
+    "a recheck under a validator that claims nothing compares little, and else all that it was given",
+    arguments: [(Self.dated, 1), (Validator(lastModified: "later"), 3)])
+  func recheckOfAClaim(found: Validator, compared: Int) {
+    var version = Self.given(Self.dated)
+    let all = (0..<3).map { ByteRange(Int64($0) * 100, Int64($0) * 100 + 10) }
+    let begins = version.recheck(ByteRange(0, 1), few: [all[0]], all: all)
+    #expect(begins)
+    var ends: [SourceVersion.Outcome] = []
+    while version.isRechecking, version.nextOverlap != nil {
+      version.requested(ends.count + 5)
+      _ = version.headCame(ends.count + 5, found)
+      version.ended(ends.count + 5, isComplete: true)
+      ends.append(version.compared(isEqual: true))
+    }
+    #expect(ends.count == compared + 1 && ends.last == .rechecked(isChanged: false))
+  }
+
+  @Test("an origin with another date in each answer is one that says nothing of versions")
+  func erraticDates() {
+    var version = Self.given(Self.dated)
+    _ = version.judge(Validator(lastModified: "1"), of: 2, isAlone: false)
+    version.compare([Self.overlap])
+    var last = SourceVersion.Outcome.goesOn
+    for id in 3..<3 + SourceVersion.triesLimit {
+      version.requested(id)
+      _ = version.headCame(id, Validator(lastModified: "\(id)"))
+      version.ended(id, isComplete: true)
+      last = version.compared(isEqual: true)
+    }
+    #expect(last == .stray([2]))
+    _ = version.judge(Validator(lastModified: "20"), of: 20, isAlone: false)
+    version.compare([Self.overlap])
+    version.requested(21)
+    _ = version.headCame(21, Validator(lastModified: "21"))
+    version.ended(21, isComplete: true)
+    #expect(version.compared(isEqual: true) == .decided(.same, [20]))
   }
 
   @Test("the words of strong ETags are odd, all others say nothing, and none is 0")

@@ -38,12 +38,14 @@ struct AnswerHeadTests {
   func malformed(text: String) { #expect(throws: TransferError.self) { try head(text) } }
 
   @Test(
-    "only strong ETags are validators",
-    arguments: [("\"a\"", "\"a\""), ("W/\"a\"", nil), ("a", nil), ("\"", nil), ("\"\"", "\"\""), ("\"ä\"", nil)]
-      as [(String, String?)])
-  func etags(value: String, kept: String?) throws {
+    "only strong ETags prove a version; any other is kept apart from them",
+    arguments: [
+      ("\"a\"", "\"a\"", nil), ("W/\"a\"", nil, "W/\"a\""), ("a", nil, "a"), ("\"", nil, "\""),
+      ("\"\"", "\"\"", nil), ("\"ä\"", nil, nil),
+    ] as [(String, String?, String?)])
+  func etags(value: String, kept: String?, weak: String?) throws {
     let head = try head("HTTP/1.1 206 OK\nETag: \(value)\nLast-Modified: then\n\n")
-    #expect(head.validator == Validator(etag: kept, lastModified: "then"))
+    #expect(head.validator == Validator(etag: kept, weak: weak, lastModified: "then"))
   }
 
   @Test(

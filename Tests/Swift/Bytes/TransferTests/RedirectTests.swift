@@ -61,11 +61,13 @@ struct RedirectTests {
   @TransferLoop func insecureTarget(location: String) async {
     let server = ScriptedServer { _ in redirect(location) }
     let sink = await fetch(server)
-    guard case .insecure(let text) = sink.ends.first ?? nil else {
+    // The server that said so may be a stray one: it is no verdict of the service's.
+    guard case .wrongAnswer(let text) = sink.ends.first ?? nil else {
       Issue.record("\(sink.ends)")
       return
     }
-    #expect(!text.contains("//") && sink.bytes.isEmpty && server.requests.count == 1)
+    #expect(text.hasPrefix("a redirect: ") && !text.contains("//"))
+    #expect(sink.bytes.isEmpty && server.requests.count == 1)
   }
 
   @Test("a 3xx that names no place is a status")

@@ -346,7 +346,9 @@ struct CacheTests {
       let volume = world.volume
       let pinning = Task { @DispatchLoop in try await volume.setPinned(item.id, true) }
       await settle()
-      while volume.files.keeper.nextMoving(StagedVolume.id, from: 0) == nil { try await Task.sleep(for: .milliseconds(5)) }
+      while volume.files.keeper.nextMoving(StagedVolume.id, from: 0) == nil {
+        try await Task.sleep(for: .milliseconds(5))
+      }
       _ = try await volume.unstage(item.id)
       await expectError({ try await pinning.value }) {
         if case .failed(let sentence) = $0 { sentence.contains("unstaged") } else { false }

@@ -154,6 +154,43 @@ struct JournalTests {
     }
   }
 
+  @Test(
+    "files of the list that are removed while it is open are written anew, with all that was in them",
+    arguments: [["", "-wal"], [""], ["-wal"]])
+  func removed(endings: [String]) async throws {
+    try await World.run { world in
+      let first = try await world.stage("f1")
+      for ending in endings { unlink(world.journalPath + ending) }
+      let second = try await world.stage("f2")
+      #expect(access(world.journalPath, F_OK) == 0)
+      for ending in endings { unlink(world.journalPath + ending) }
+      #expect(await world.volume.restoreList() == nil, "without an order, too")
+      var mode = stat()
+      #expect(stat(world.journalPath, &mode) == 0 && mode.st_mode & 0o777 == 0o600)
+      try await world.restart()
+      #expect(world.volume.items().map(\.id) == [first.id, second.id])
+    }
+  }
+
+  @Test("a folder in place of the list is told, and no order is answered as if it were written down")
+  func replacedByAFolder() async throws {
+    try await World.run { world in
+      let item = try await world.stage("f1")
+      unlink(world.journalPath)
+      mkdir(world.journalPath, 0o700)
+      world.catalogue.add("f2")
+      let volume = world.volume
+      await expectError({ try await volume.stage("f2", recipient: "r") }) {
+        if case .failed(let sentence) = $0 { sentence.contains(world.journalPath) } else { false }
+      }
+      #expect(await volume.restoreList()?.contains(world.journalPath) == true)
+      rmdir(world.journalPath)
+      _ = try await volume.stage("f2", recipient: "r")
+      try await world.restart()
+      #expect(world.volume.items().count == 2 && world.volume.items()[0].id == item.id)
+    }
+  }
+
   @Test("an eviction that cannot be written down keeps nothing else out, and is written with a later change")
   func laterRemoval() async throws {
     try await World.run({ $0.maxTiles = 2 }) { world in
