@@ -16,6 +16,7 @@ extension FetchEngine {
     if let probe = flight.probe {
       let room = max(0, Int(flight.range.count) - probe.count)
       flight.probe?.append(contentsOf: bytes.prefix(room))
+      plan.probeReceived(now)
       return true
     }
     if plan.isHeld(flight.id) { return false }

@@ -339,6 +339,12 @@ extension FetchPlan {
   /// For the end of all fetches. The question is asked again later.
   mutating func endProbe() -> [Action] { version.endRequests().map { [.cancel(id: $0)] } ?? [] }
 
+  /// Bytes of a comparison came: a sign of life of the origin.
+  mutating func probeReceived(_ now: Moment) {
+    probing.heard(now)
+    progressed(now)
+  }
+
   /// When a request for a comparison that brings nothing is sent once more. Each try has twice the time of the one
   /// before: an origin may only take its time.
   var nextProbeAgain: Moment? {

@@ -4,7 +4,7 @@ import Core
 /// a value in the file's `FetchPlan`.
 struct Probing: Equatable {
   private(set) var id = 0
-  /// nil: none is on its way.
+  /// When it was sent, or bytes of it came last; nil: none is on its way.
   private(set) var began: Moment?
   /// Requests in a row that were sent once more because they brought nothing.
   private(set) var tries = 0
@@ -12,6 +12,9 @@ struct Probing: Equatable {
   private(set) var failed = false
 
   mutating func began(_ id: Int, _ now: Moment) { (self.id, began) = (id, now) }
+
+  /// Bytes of it came.
+  mutating func heard(_ now: Moment) { if began != nil { began = now } }
 
   mutating func ended(isComplete: Bool) {
     began = nil

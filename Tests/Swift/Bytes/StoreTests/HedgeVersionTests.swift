@@ -65,6 +65,22 @@ struct HedgeVersionTests {
     #expect(bench.running.keys.filter { id in bench.probes.contains { $0.id == id } }.count == 1)
   }
 
+  @Test("a comparison that brings bytes, however slowly, is waited for, and is no stall")
+  func slowProbe() {
+    var bench = PlanBench(size: 100 * mib) { $0.stallTimeout = .seconds(10) }
+    bench.read(0, 4096)
+    let first = bench.latest
+    Self.head(&bench, first, Self.a)
+    bench.finish(first)
+    bench.read(50 * mib, 51 * mib)
+    Self.head(&bench, bench.running(from: 50 * mib), Self.b)
+    for _ in 0..<60 {
+      bench.pass(.seconds(1))
+      bench.plan.probeReceived(bench.now)
+    }
+    #expect(bench.probes.count == 1 && bench.failed.isEmpty)
+  }
+
   @Test(
     "a reader across the place at which a connection fell silent has the rest asked for, though its first bytes came")
   func straddle() {
