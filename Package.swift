@@ -166,7 +166,8 @@ let package = Package(
       ]),
     // The smallest kind of volume, from a folder of its own.
     .target(
-      name: "TextVolume", dependencies: ["Core", "ControlModel", "ControlRoutes", "Volume", "VolumeKinds", "CLinux"],
+      name: "TextVolume",
+      dependencies: ["Core", "ControlModel", "ControlRoutes", "EventLoop", "Volume", "VolumeKinds", "CLinux"],
       path: "Tests/Swift/Volumes/TextVolume", swiftSettings: strict),
     tests(
       "Volumes/TextVolumeTests",

@@ -109,6 +109,7 @@ static const struct shape shapes[FSMVP_SECTION_COUNT] = {
     [FSMVP_SECTION_HISTOGRAMS] = {FSMVP_OP_COUNT * FSMVP_SEGMENT_COUNT, sizeof(struct fsmvp_histogram)},
     [FSMVP_SECTION_FRAMES] = {FSMVP_FRAMES, sizeof(uint64_t)},
     [FSMVP_SECTION_WAITING] = {FSMVP_WAITING, FSMVP_WAITING_SIZE},
+    [FSMVP_SECTION_LISTINGS] = {FSMVP_SLOTS_RESERVED, FSMVP_LISTING_SIZE},
 };
 
 uint64_t fsmvp_region_format(struct fsmvp_header *header)
@@ -126,6 +127,7 @@ uint64_t fsmvp_region_format(struct fsmvp_header *header)
 		header->abi = FSMVP_ABI;
 		header->header_size = FSMVP_HEADER_SIZE;
 		header->features = FSMVP_FEATURES;
+		header->needs = FSMVP_NEEDS;
 		header->region_size = offset;
 		header->slots_high = FSMVP_SLOTS_RESERVED;
 		header->statfs_bsize = 4096;
@@ -140,6 +142,9 @@ int fsmvp_region_check(const struct fsmvp_header *header, uint64_t size)
 		return -EPROTO;
 	if (header->abi != FSMVP_ABI || header->header_size != FSMVP_HEADER_SIZE)
 		return -EPROTONOSUPPORT;
+	if (fsmvp_feature_missing(header->needs, FSMVP_FEATURES) != 0 ||
+	    fsmvp_feature_missing(FSMVP_NEEDS, header->features) != 0)
+		return -EOPNOTSUPP;
 	if (header->region_size != size)
 		return -EINVAL;
 	for (uint32_t i = 0; i < FSMVP_SECTION_COUNT; i++) {

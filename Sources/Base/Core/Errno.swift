@@ -17,6 +17,7 @@ package struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
   package static let noEntry = Errno(ENOENT)
   package static let noMemory = Errno(ENOMEM)
   package static let noSpace = Errno(ENOSPC)
+  package static let notSupported = Errno(EOPNOTSUPP)
   package static let notDirectory = Errno(ENOTDIR)
   package static let stale = Errno(ESTALE)
   package static let tooManyFiles = Errno(ENFILE)

@@ -5,8 +5,8 @@ import Telemetry
 import Volume
 import Wire
 
-/// Takes slots and closed handles from the region and asks the volume. Only the question of an OPEN or READ comes
-/// through here: the answer is written straight into the slot by the thread that has it.
+/// Takes slots and closed handles from the region and asks the volume. Only questions come through here: the answer is
+/// written straight into the slot by the thread that has it.
 ///
 /// It runs on the dispatch loop, mostly inside the doorbell's callback, and waits for nothing. The mount's `Channel`
 /// owns it, and it owns the table of open handles. Slots and handle rows are the region's: it writes one only while the
@@ -29,10 +29,9 @@ final class Dispatch {
   private let region: Region
   private let ring: SlotRing
   private let rows: HandleRows
+  private let answers: SlotAnswers
   private let volume: any Volume
   private var opened = OpenTable()
-  /// Directories above directories, as LOOKUP came by them; for the entry `..`.
-  private var parents: [NodeID: NodeID] = [:]
   /// Nil: the table is to be looked at, whatever the count says.
   private var releasedSeen: UInt64?
   private var isLooking = false
@@ -43,13 +42,12 @@ final class Dispatch {
   private var hostileSaid: (count: UInt64, at: Moment?) = (0, nil)
   /// Every request is answered EIO from the moment this is set.
   private var isEnding = false
-  private let uid = geteuid()
-  private let gid = getegid()
 
   init(region: Region, shimBell: Doorbell, volume: any Volume) {
     self.region = region
     self.volume = volume
     ring = SlotRing(region: region, shimBell: shimBell)
+    answers = SlotAnswers(ring)
     rows = HandleRows(region: region)
   }
 
@@ -83,9 +81,9 @@ final class Dispatch {
   /// Requests by what they cost: an OPEN may make a store, a listing has hundreds of entries.
   private static func weight(_ request: SlotRequest) -> Int {
     switch request.call {
-    case .lookup, .getattr, .read: 1
+    case .lookup, .getattr, .read, .readlink, .getxattr, .listxattr: 1
     case .open: 8
-    case .readdir: slotsAStep / 2
+    case .readdir: slotsAStep
     }
   }
 
@@ -96,41 +94,46 @@ final class Dispatch {
       return
     }
     let node = NodeID(request.node)
-    do throws(Errno) {
-      switch request.call {
-      case .lookup(let bytes):
-        let name = FileName(bytes)
-        guard name.isValid else { throw .noEntry }
-        let found = try volume.lookup(name, in: node)
-        if found.kind == .directory { remember(found.node, in: node) }
-        ring.complete(id, .attributes(wire(found)))
-      case .getattr:
-        ring.complete(id, .attributes(wire(try volume.attributes(of: node))))
-      case .readdir(let cursor):
-        ring.complete(id, .listing(try list(node, after: cursor, ring.listing(for: id))))
-      case .open:
-        open(node, request)
-      case .read(let range):
-        let handle = HandleID(request.handle)
-        guard opened[handle] == node else { throw .badHandle }
-        let ring = ring
-        volume.read(node, handle: handle, range: range, wasBad: request.wasBad) { answer in
-          switch answer {
-          case .bytes(let bytes, let lease):
-            return ring.complete(id, .bytes(bytes, from: lease?.rawValue ?? 0)) ? SlotDelivery(ring: ring, id: id) : nil
-          case .failed(let error):
-            ring.complete(id, .failed(error))
-            return nil
-          }
-        }
+    switch request.call {
+    case .lookup(let bytes):
+      let name = FileName(bytes)
+      guard name.isValid else { return fail(id, .noEntry) }
+      volume.lookup(name, in: node, reply: AttributesReply(answers, RequestID(id), in: node))
+    case .getattr: volume.attributes(of: node, reply: AttributesReply(answers, RequestID(id)))
+    case .readdir(let asked):
+      let listing = answers.listing(id, asked, of: node)
+      volume.list(node, after: listing.cursor, to: listing)
+    case .open: open(node, request)
+    case .read(let range): read(node, range, request)
+    case .readlink: volume.target(of: node, reply: BytesReply(answers, RequestID(id)))
+    case .getxattr(let name):
+      guard volume.hasExtendedAttributes else { return fail(id, .notSupported) }
+      volume.extendedAttribute(
+        String(decoding: name, as: UTF8.self), of: node, reply: BytesReply(answers, RequestID(id)))
+    case .listxattr:
+      guard volume.hasExtendedAttributes else { return fail(id, .notSupported) }
+      volume.extendedAttributes(of: node, reply: BytesReply(answers, RequestID(id)))
+    }
+  }
+
+  private func fail(_ id: SlotID, _ error: Errno) { ring.complete(id, .failed(error)) }
+
+  private func read(_ node: NodeID, _ range: ByteRange, _ request: SlotRequest) {
+    let (ring, id, handle) = (ring, request.id, HandleID(request.handle))
+    guard opened[handle] == node else { return fail(id, .badHandle) }
+    volume.read(node, handle: handle, range: range, wasBad: request.wasBad) { answer in
+      switch answer {
+      case .bytes(let bytes, let lease):
+        return ring.complete(id, .bytes(bytes, from: lease?.rawValue ?? 0)) ? SlotDelivery(ring: ring, id: id) : nil
+      case .failed(let error):
+        ring.complete(id, .failed(error))
+        return nil
       }
-    } catch {
-      ring.complete(id, .failed(error))
     }
   }
 
   private func open(_ node: NodeID, _ request: SlotRequest) {
-    let (ring, id) = (ring, request.id)
+    let (ring, id, keepsPages) = (ring, request.id, volume.keepsPages)
     // If a row is not OPENING, its caller has gone already, and the end of the handle would never be reported.
     guard rows.isOpening(request.handle) else {
       ring.complete(id, .failed(.io))
@@ -145,7 +148,7 @@ final class Dispatch {
     }
     volume.open(node, handle: handle) { result in
       switch result {
-      case .success(let lease): ring.complete(id, .opened(lease: lease?.rawValue ?? 0))
+      case .success(let lease): ring.complete(id, .opened(lease: lease?.rawValue ?? 0, keepsPages: keepsPages))
       case .failure(let error): ring.complete(id, .failed(error))
       }
     }
@@ -161,44 +164,6 @@ final class Dispatch {
       .shimHostile,
       ["values": count, "cause": "out of range in the region; each costs the request or the handle it is in"])
     hostileSaid = (count, now)
-  }
-
-  // MARK: Listings
-
-  /// `.` and `..` are not the volume's: they take the cursors 1 and 2, and an entry's own cursor stands 2 higher on the
-  /// wire.
-  private static let dots: UInt64 = 2
-
-  private func list(_ node: NodeID, after cursor: UInt64, _ listing: ListingWriter) throws(Errno) -> Int {
-    var listing = listing
-    if cursor < Self.dots {
-      let own = try volume.attributes(of: node)
-      guard own.kind == .directory else { throw .notDirectory }
-      var above = own
-      above.node = parents[node] ?? .root
-      if cursor < 1 { _ = listing.append(name: [0x2e], cursor: 1, attributes: wire(own)) }
-      _ = listing.append(name: [0x2e, 0x2e], cursor: 2, attributes: wire(above))
-    }
-    try volume.list(node, after: cursor < Self.dots ? 0 : cursor - Self.dots) { name, cursor, attributes in
-      // Cursors are the kernel's file positions, which have a sign; what cannot be said is left out.
-      guard name.isValid, cursor <= UInt64(Int64.max) - Self.dots else { return true }
-      return listing.append(name: name.bytes, cursor: cursor + Self.dots, attributes: wire(attributes))
-    }
-    return listing.count
-  }
-
-  func remember(_ node: NodeID, in parent: NodeID) {
-    // Only a hint for `..`; the bound keeps a volume of many directories from growing it for ever.
-    if parents.count >= 4096 { parents = [:] }
-    parents[node] = parent
-  }
-
-  private func wire(_ attributes: Attributes) -> WireAttributes {
-    let isDirectory = attributes.kind == .directory
-    return WireAttributes(
-      node: attributes.node.rawValue, size: UInt64(max(0, attributes.size)), modified: attributes.modified,
-      mode: isDirectory ? UInt32(S_IFDIR) | 0o755 : UInt32(S_IFREG) | 0o644, nlink: isDirectory ? 2 : 1, uid: uid,
-      gid: gid)
   }
 
   // MARK: Closed files

@@ -71,43 +71,13 @@ extension ShimHost {
     channel.ringOurselves()
     fsmvp_kill_point("control.adopt.bells")
     channel.dispatch.serve()
-    await publishDirectories(channel)
+    await publishDirectories()
   }
 
-  /// Names may have come and gone between the dead one's last change and its word to the kernel. In steps: a directory
-  /// may have 100,000 entries.
-  private func publishDirectories(_ channel: Channel) async {
-    invalidateAttributes(of: [.root]) {}
-    var directories: [NodeID] = [.root]
-    var next = 0
-    while next < directories.count {
-      let directory = directories[next]
-      next += 1
-      if next % 64 == 0 { await yieldLoop() }
-      var cursor: UInt64? = 0
-      while let after = cursor {
-        var taken = 0
-        var found: [NodeID] = []
-        cursor = nil
-        try? volume.list(directory, after: after) { _, entry, attributes in
-          if attributes.kind == .directory {
-            channel.dispatch.remember(attributes.node, in: directory)
-            found.append(attributes.node)
-          }
-          taken += 1
-          if taken == Self.entriesAStep { cursor = entry }
-          return taken < Self.entriesAStep
-        }
-        if !found.isEmpty { invalidateAttributes(of: found) {} }
-        // Each is told; only so many are looked into.
-        directories += found.prefix(max(0, Self.directories - directories.count))
-        if cursor != nil { await yieldLoop() }
-      }
-    }
+  /// Names may have come and gone between the dead one's last change and its word to the kernel.
+  private func publishDirectories() async {
+    invalidateAttributes(directories: [.root] + (await volume.directoriesToForget()), files: []) {}
   }
-
-  private static let entriesAStep = 64
-  private static let directories = 4096
 }
 
 /// The state that a dead control plane left in the region. It is read on a worker thread, because 16,384 leases and

@@ -41,7 +41,9 @@ extension ShimHost: FleetOwner {
 
   /// The shim that mounts.
   func startFirst(listening: OwnedDescriptor) throws(ShimHostError) {
-    let arguments = ["--listen", "3"] + roots(from: 4) + commonArguments + ["--workers", String(options.workers)]
+    let arguments =
+      ["--listen", "3"] + roots(from: 4) + commonArguments + ["--workers", String(options.workers)]
+      + (options.allowOther ? ["--allow-other"] : []) + (volume.hasExtendedAttributes ? ["--xattr"] : [])
     do throws(LoopError) {
       try fleet.start(options.shimPath, arguments: arguments, descriptors: [listening.number] + options.allRoots)
     } catch {

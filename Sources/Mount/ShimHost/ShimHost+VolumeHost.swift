@@ -28,12 +28,31 @@ extension ShimHost: VolumeHost {
 
   package var windowUses: any WindowUses { RegionUses(region: channel?.region) }
 
-  package func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
+  package func invalidateAttributes(
+    directories: [NodeID], files: [NodeID], done: @escaping @DispatchLoop () -> Void
+  ) {
     publishStatistics()
-    guard let last = nodes.last else { return done() }
-    for node in nodes.dropLast() { say(.invalidateAttributes(node: node.rawValue)) }
-    // Orders are carried out one after the other, so the last one's end is the end of all.
-    say(.invalidateAttributes(node: last.rawValue), done: done)
+    guard let channel, files.count > Self.filesToldSingly, !channel.region.lacksEpochs else {
+      return say(nodes: directories + files, done: done)
+    }
+    say(nodes: directories) {}
+    say(.invalidateNames) { [weak self] in
+      // Only the first time: the kernel was asked by that order.
+      if channel.region.lacksEpochs, let self { say(nodes: files, done: done) } else { done() }
+    }
+  }
+
+  /// Of more files than these the kernel forgets all names instead: to look a name up again costs about as much as to
+  /// be told of it, and most are not looked up again.
+  private static let filesToldSingly = 10_000
+
+  /// Orders are carried out one after the other, so the last one's end is the end of all.
+  private func say(nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
+    guard !nodes.isEmpty else { return done() }
+    for first in stride(from: 0, to: nodes.count, by: Order.nodesMax) {
+      let end = min(first + Order.nodesMax, nodes.count)
+      say(.invalidateAttributes(nodes: nodes[first..<end].map(\.rawValue)), done: end == nodes.count ? done : nil)
+    }
   }
 
   package func invalidatePages(of node: NodeID, done: @escaping @DispatchLoop () -> Void) {

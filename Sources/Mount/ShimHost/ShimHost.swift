@@ -39,6 +39,9 @@ package final class ShimHost {
     package var orphanTimeout = Duration.seconds(600)
     /// Bytes the kernel is to read ahead, where we may say so.
     package var readAhead = 1 << 20
+    /// The kernel lets other users in, too, by the permission bits of files. Without privilege /etc/fuse.conf has to
+    /// allow it.
+    package var allowOther = false
     /// Tells this volume from others that are mounted by the same program: shims that serve another one are not
     /// adopted. Not 0.
     package var volumeID: UInt64

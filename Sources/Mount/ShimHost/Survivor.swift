@@ -145,7 +145,9 @@ package final class Survivor: Sendable {
           : !hasRoots(options.allRoots, greeting)
             ? "cache_dir or temp_dir"
             : region.isReadOnly != isReadOnly
-              ? "read-only" : region.volume != 0 && region.volume != options.volumeID ? "api_base" : nil
+              ? "read-only"
+              : region.allowsOther != options.allowOther
+                ? "allow_other" : region.volume != 0 && region.volume != options.volumeID ? "api_base" : nil
       return changed.map { .failure(Disagreement(about: "the setting \($0) has changed")) } ?? .success(mount)
     }
   }

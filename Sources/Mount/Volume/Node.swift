@@ -14,23 +14,75 @@ package struct HandleID: Hashable, Sendable, CustomStringConvertible {
   package var description: String { "\(rawValue & 0xffff_ffff).\(rawValue >> 32)" }
 }
 
-/// The attributes of a node for `stat`.
+/// The attributes of a node for `stat`, and how long the kernel may keep them.
 package struct Attributes: Equatable, Sendable {
-  package enum Kind: Sendable { case directory, file }
+  package enum Kind: Sendable {
+    case directory, file, symbolicLink
+
+    /// Permissions of a node whose volume has no others for it.
+    package var permissions: UInt16 {
+      switch self {
+      case .directory: 0o755
+      case .file: 0o644
+      case .symbolicLink: 0o777
+      }
+    }
+  }
 
   package var node: NodeID
   package var kind: Kind
-  /// Bytes of a file; 0 for a directory.
+  /// The permission bits, set-user-id, set-group-id and sticky among them: 0 to 0o7777.
+  package var permissions: UInt16
+  /// Nil: of the process that mounts.
+  package var owner: Owner?
+  /// Bytes of a file, or of a link's target; 0 for a directory.
   package var size: Int64
-  /// Nanoseconds since 1970.
+  /// Nanoseconds since 1970, as the next two.
   package var modified: Int64
+  package var accessed: Int64
+  package var changed: Int64
+  /// How long the kernel keeps the name; for a LOOKUP and for an entry of a listing.
+  package var entryTimeout = KeepTime.unlimited
+  /// And the attributes.
+  package var attributesTimeout = KeepTime.unlimited
 
+  /// All three times are `modified`, the permissions those of the kind, and the kernel keeps name and attributes until
+  /// it is told to forget them.
   package init(node: NodeID, kind: Kind, size: Int64 = 0, modified: Int64) {
     self.node = node
     self.kind = kind
     self.size = size
     self.modified = modified
+    accessed = modified
+    changed = modified
+    permissions = kind.permissions
   }
+
+  package struct Owner: Equatable, Sendable {
+    package var user: UInt32
+    package var group: UInt32
+    package init(user: UInt32, group: UInt32) {
+      self.user = user
+      self.group = group
+    }
+  }
+}
+
+/// A time for which the kernel may keep what it was told.
+package struct KeepTime: Equatable, Sendable {
+  /// `UInt32.max`: without end.
+  package let milliseconds: UInt32
+
+  /// Until it is told to forget (`VolumeHost`).
+  package static let unlimited = KeepTime(rawMilliseconds: .max)
+  /// It asks each time.
+  package static let none = KeepTime(rawMilliseconds: 0)
+  /// At most 49 days.
+  package static func milliseconds(_ count: Int) -> KeepTime {
+    KeepTime(rawMilliseconds: UInt32(clamping: min(max(0, count), Int(UInt32.max) - 1)))
+  }
+
+  private init(rawMilliseconds: UInt32) { milliseconds = rawMilliseconds }
 }
 
 /// A name in a directory, as bytes: two names are the same if their bytes are, whatever Unicode thinks of them.

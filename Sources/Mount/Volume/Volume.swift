@@ -3,13 +3,23 @@ import Core
 /// A file system that can be mounted. A volume owns its namespace and its bytes; it knows nothing of shims, slots or
 /// HTTP.
 ///
-/// Every call comes on the dispatch loop and returns at once; what takes time (the first open of a file, a read of
-/// missing bytes) is answered through its `reply`, exactly once, from any thread. A node that is gone is `ESTALE`,
-/// never `ENOENT`: the kernel then walks the path again. `Dispatch` makes the calls, for the one mount of the volume.
+/// Every call comes on the dispatch loop and returns at once. It is answered by its reply, exactly once: within the
+/// call, which costs nothing more, or later from any thread. A caller that waits no longer, a mount that has ended and a
+/// control plane that was replaced make a late answer one that nobody takes; a further answer is ignored, too. A node
+/// that is gone is `ESTALE`, never `ENOENT`: the kernel then walks the path again. `Dispatch` makes the calls, for the
+/// one mount of the volume.
 @DispatchLoop
 package protocol Volume: AnyObject {
   /// Whether every mutating operation is refused with EROFS.
   var isReadOnly: Bool { get }
+
+  /// Whether the kernel keeps the pages that it has of a file when the file is opened again. False: only as long as a
+  /// file is open, which is right where the bytes of a node may change in between.
+  var keepsPages: Bool { get }
+
+  /// Whether there are extended attributes at all; fixed for the life of the mount. Without them the kernel answers all
+  /// that ask for one by itself.
+  var hasExtendedAttributes: Bool { get }
 
   /// Figures for `df`.
   var statistics: VolumeStatistics { get }
@@ -22,16 +32,30 @@ package protocol Volume: AnyObject {
   /// behind it, or revoked.
   func inherit(_ inheritance: Inheritance) async
 
-  /// - Throws: ENOENT for a name that is not there, ESTALE for a directory that is gone, ENOTDIR.
-  func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes
+  /// The directories that may have other entries or attributes now than a dead control plane told the kernel; asked
+  /// once, after `inherit`, where the mount was taken over. The root is one of them in any case. Many are to be gathered
+  /// in steps.
+  func directoriesToForget() async -> [NodeID]
+
+  /// Fails with ENOENT for a name that is not there, ESTALE for a directory that is gone, ENOTDIR.
+  func lookup(_ name: FileName, in directory: NodeID, reply: AttributesReply)
 
   /// Also of a removed file, as long as it is open.
-  func attributes(of node: NodeID) throws(Errno) -> Attributes
+  func attributes(of node: NodeID, reply: AttributesReply)
 
-  /// Hands the entries whose cursor is greater than `cursor` to `take`, by rising cursor, until it says false. `.` and
-  /// `..` are not among them. An entry's cursor never changes, so a listing taken in parts has every entry that stood
-  /// throughout, once.
-  func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool) throws(Errno)
+  /// Hands the entries whose cursor is greater than `cursor` to the listing, by rising cursor, until it takes no more,
+  /// and finishes it. `.` and `..` are not among them. An entry's cursor never changes, so a listing taken in parts has
+  /// every entry that stood throughout, once.
+  func list(_ directory: NodeID, after cursor: UInt64, to listing: any Listing)
+
+  /// Where a symbolic link leads: 1 to 4,095 bytes, no NUL. The kernel reads a link whenever a path goes through it.
+  func target(of link: NodeID, reply: BytesReply)
+
+  /// The value of an extended attribute, at most 4,096 bytes; ENODATA for one that is not there.
+  func extendedAttribute(_ name: String, of node: NodeID, reply: BytesReply)
+
+  /// The names of its extended attributes, each with a NUL behind it; at most 4,096 bytes.
+  func extendedAttributes(of node: NodeID, reply: BytesReply)
 
   /// Counts `handle` as open from this call on, whatever the answer, until `released`; answers with the lease to read
   /// from (nil: the file is empty). A handle that was inherited may be asked for again, as its first OPEN was not
@@ -44,6 +68,15 @@ package protocol Volume: AnyObject {
 
   /// The handle is closed. `use` is what went through it.
   func released(_ node: NodeID, handle: HandleID, use: HandleUse)
+}
+
+/// What a volume need not say: pages are kept, there are neither links nor extended attributes.
+extension Volume {
+  package var keepsPages: Bool { true }
+  package var hasExtendedAttributes: Bool { false }
+  package func target(of link: NodeID, reply: BytesReply) { reply(.failure(.invalid)) }
+  package func extendedAttribute(_ name: String, of node: NodeID, reply: BytesReply) { reply(.failure(.notSupported)) }
+  package func extendedAttributes(of node: NodeID, reply: BytesReply) { reply(.failure(.notSupported)) }
 }
 
 /// The answer to a READ.
@@ -227,10 +260,14 @@ package protocol VolumeHost: AnyObject {
   /// The times of last use of the frames of the mount's window.
   var windowUses: any WindowUses { get }
 
-  /// Makes the kernel ask again for the attributes (and so, for a directory, the entries) of these nodes. Call after
-  /// the change is visible to lookups. `done` comes once the kernel has forgotten, which a stopped or dying shim can
-  /// put off without end.
-  func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void)
+  /// Makes the kernel ask again for the attributes of these nodes, and so for the entries of the directories. Call
+  /// after the change is visible to lookups. `done` comes once the kernel has forgotten, which a stopped or dying shim
+  /// can put off without end.
+  ///
+  /// Of more than 10,000 files the kernel is not told one by one, where it can: every name is asked for again. Then a
+  /// file that is open goes on with the attributes that its readers have seen.
+  func invalidateAttributes(
+    directories: [NodeID], files: [NodeID], done: @escaping @DispatchLoop () -> Void)
 
   /// Makes the kernel forget a file's cached pages; `done` comes once it has.
   func invalidatePages(of node: NodeID, done: @escaping @DispatchLoop () -> Void)

@@ -25,21 +25,28 @@ package enum ShimFrame: Equatable, Sendable {
 
 /// The orders of the control plane; each is acknowledged by number.
 package enum Order: Equatable, Sendable {
-  case invalidateAttributes(node: UInt64)
+  /// One to `nodesMax` nodes.
+  case invalidateAttributes(nodes: [UInt64])
+  /// All names are asked for again; a kernel that cannot is found in `Region.lacksEpochs` afterwards.
+  case invalidateNames
   case invalidatePages(node: UInt64)
   case revoked(lease: UInt64)
 
   package func frame(number: UInt64) -> [UInt8] {
     switch self {
-    case .invalidateAttributes(let node): invalidate(node, offset: -1, number)
-    case .invalidatePages(let node): invalidate(node, offset: 0, number)
+    case .invalidateAttributes(let nodes):
+      // Little endian, as the region: the contract is for such machines alone.
+      nodes.withUnsafeBytes { frameBytes(FSMVP_FRAME_INVALIDATE_NODES, number, $0) }
+    case .invalidateNames: frameBytes(FSMVP_FRAME_INVALIDATE_NAMES, number, [])
+    case .invalidatePages(let node):
+      frameBytes(
+        FSMVP_FRAME_INVALIDATE, number, littleEndian(node) + littleEndian(0 as Int64) + littleEndian(0 as Int64))
     case .revoked(let lease): frameBytes(FSMVP_FRAME_REVOKED, number, littleEndian(lease))
     }
   }
 
-  private func invalidate(_ node: UInt64, offset: Int64, _ number: UInt64) -> [UInt8] {
-    frameBytes(FSMVP_FRAME_INVALIDATE, number, littleEndian(node) + littleEndian(offset) + littleEndian(Int64(0)))
-  }
+  /// Nodes that one frame has room for.
+  package static let nodesMax = (Int(FSMVP_FRAME_MAX) - MemoryLayout<fsmvp_frame>.size) / 8
 
   /// The shim ends; nothing is acknowledged.
   package static func quitFrame() -> [UInt8] { frameBytes(FSMVP_FRAME_QUIT, 0, []) }
@@ -54,7 +61,7 @@ private func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
   withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }
 
-private func frameBytes(_ type: fsmvp_frame_type, _ number: UInt64, _ body: [UInt8]) -> [UInt8] {
+private func frameBytes(_ type: fsmvp_frame_type, _ number: UInt64, _ body: some Collection<UInt8>) -> [UInt8] {
   littleEndian(UInt32(16 + body.count)) + littleEndian(type.rawValue) + littleEndian(number) + body
 }
 

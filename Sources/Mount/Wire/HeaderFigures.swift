@@ -54,7 +54,14 @@ extension Region {
   /// The number of the volume that is served here; 0 before it is set.
   package var volume: UInt64 { header.load(HeaderField.volume) }
   package func setVolume(_ number: UInt64) { header.store(HeaderField.volume, number) }
+  /// What the mount was made with.
   package var isReadOnly: Bool { header.load32(HeaderField.volumeFlags) & FSMVP_VOLUME_READ_ONLY != 0 }
+  package var allowsOther: Bool { header.load32(HeaderField.volumeFlags) & FSMVP_VOLUME_ALLOW_OTHER != 0 }
+
+  /// Whether the kernel is known to have no way of forgetting all names at once.
+  package var lacksEpochs: Bool {
+    fsmvp_load_acquire32(header.half(HeaderField.epochs)) == FSMVP_EPOCHS_LACKING.rawValue
+  }
 
   /// Figures for `df`, in blocks of 4 KiB and numbers of files. There is no free space: nothing is written here.
   package func setStatistics(bytes: Int64, files: Int64) {

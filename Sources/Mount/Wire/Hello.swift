@@ -14,6 +14,9 @@ package enum HelloError: Error, Equatable, Sendable, CustomStringConvertible {
   case foreignPeer(uid: UInt32)
   case notOurs
   case otherABI(UInt32)
+  /// The number of a feature that one side needs and the other lacks.
+  case otherFeatures(needed: UInt32)
+  case lacksFeature(UInt32)
   /// Fewer descriptors than a mount has: the other end sent too few, or this process has no room for them.
   case missingDescriptors(Int)
 
@@ -24,6 +27,10 @@ package enum HelloError: Error, Equatable, Sendable, CustomStringConvertible {
     case .foreignPeer(let uid): "it runs as another user (\(uid))"
     case .notOurs: "it does not speak our protocol"
     case .otherABI(let number): "it is of another version (wire protocol \(number), ours is \(FSMVP_ABI))"
+    case .otherFeatures(let number):
+      "it needs feature \(number) of the wire protocol, which this version lacks: use the version that started it"
+    case .lacksFeature(let number):
+      "it lacks feature \(number) of the wire protocol, which this version needs: stop it with the version that started it"
     case .missingDescriptors(let count): "it handed over \(count) descriptors, fewer than a mount has"
     }
   }
@@ -32,7 +39,7 @@ package enum HelloError: Error, Equatable, Sendable, CustomStringConvertible {
   package var isShortage: Bool {
     switch self {
     case .notReached(let errno), .noAnswer(let errno): [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(errno.code)
-    case .foreignPeer, .notOurs, .otherABI, .missingDescriptors: false
+    case .foreignPeer, .notOurs, .otherABI, .otherFeatures, .lacksFeature, .missingDescriptors: false
     }
   }
 }
@@ -78,9 +85,19 @@ package enum Hello {
     var ours = fsmvp_hello()
     ours.magic = wireMagic
     ours.abi = FSMVP_ABI
+    ours.features = FSMVP_FEATURES
+    ours.needs = FSMVP_NEEDS
     ours.identity = ProcessIdentity.of(getpid())
     let sent = fsmvp_send(socket.number, &ours, length, nil, 0, 1000)
     return sent == 0 ? .success(()) : .failure(.noAnswer(Errno(-sent)))
+  }
+
+  /// A feature that the other side only adds is none of our business.
+  private static func disagreement(with theirs: fsmvp_hello) -> HelloError? {
+    let lacked = fsmvp_feature_missing(theirs.needs, FSMVP_FEATURES)
+    if lacked != 0 { return .otherFeatures(needed: lacked) }
+    let missed = fsmvp_feature_missing(FSMVP_NEEDS, theirs.features)
+    return missed != 0 ? .lacksFeature(missed) : nil
   }
 
   private static let length = UInt32(MemoryLayout<fsmvp_hello>.size)
@@ -98,6 +115,7 @@ package enum Hello {
     let descriptors = numbers.prefix(Int(count)).map { OwnedDescriptor($0) }
     guard theirs.magic == wireMagic else { return .failure(.notOurs) }
     guard theirs.abi == FSMVP_ABI else { return .failure(.otherABI(theirs.abi)) }
+    if let disagreement = disagreement(with: theirs) { return .failure(disagreement) }
     if theirs.status == 0, takesDescriptors, descriptors.count < Int(FSMVP_FD_ROOT.rawValue) {
       return .failure(.missingDescriptors(descriptors.count))
     }

@@ -13,6 +13,7 @@ extension Region {
   private static let ops: [(String, fsmvp_op)] = [
     ("lookup", FSMVP_OP_LOOKUP), ("getattr", FSMVP_OP_GETATTR), ("readdir", FSMVP_OP_READDIR), ("open", FSMVP_OP_OPEN),
     ("read", FSMVP_OP_READ), ("release", FSMVP_OP_RELEASE), ("statfs", FSMVP_OP_STATFS), ("other", FSMVP_OP_OTHER),
+    ("readlink", FSMVP_OP_READLINK), ("getxattr", FSMVP_OP_GETXATTR), ("listxattr", FSMVP_OP_LISTXATTR),
   ]
   private static let segments: [(String, fsmvp_segment)] = [
     ("submit", FSMVP_SEGMENT_SUBMIT), ("pickup", FSMVP_SEGMENT_PICKUP), ("complete", FSMVP_SEGMENT_COMPLETE),

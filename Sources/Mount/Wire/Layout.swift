@@ -31,6 +31,7 @@ enum HeaderField {
   static let outage = 2544
   static let answered = 2552
   static let windowGeneration = 2752
+  static let epochs = 2768
 }
 
 enum SlotField {
@@ -40,6 +41,7 @@ enum SlotField {
   static let handle = 24
   static let arg0 = 32
   static let arg1 = 40
+  static let arg2 = 48
   static let error = 56
   static let length = 60
   static let lease = 64
@@ -51,23 +53,6 @@ enum SlotField {
   static let attributes = 128
   static let windowGeneration = 192
   static let raw = 208
-}
-
-enum AttributeField {
-  static let node = 0
-  static let size = 8
-  static let modified = 16
-  static let mode = 24
-  static let nlink = 28
-  static let uid = 32
-  static let gid = 36
-  static let count = 64
-}
-
-enum DirentField {
-  static let cursor = 64
-  static let nameLength = 72
-  static let name = 80
 }
 
 enum HandleField {

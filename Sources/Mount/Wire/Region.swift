@@ -10,6 +10,7 @@ package enum RegionError: Error, Equatable, Sendable, CustomStringConvertible {
   case unreadable(Errno)
   case notOurs
   case otherABI
+  case otherFeatures
   case badSections
 
   package var description: String {
@@ -19,6 +20,9 @@ package enum RegionError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unreadable(let errno): "the region cannot be mapped: \(errno)"
     case .notOurs: "the region does not begin with our magic number"
     case .otherABI: "the region is laid out for another version of FuseStream"
+    case .otherFeatures:
+      "the region needs a feature that this version of FuseStream lacks, or lacks one that it needs: use the version "
+        + "that made the mount"
     case .badSections: "the region's directory of sections does not fit its size"
     }
   }
@@ -55,7 +59,12 @@ package final class Region: @unchecked Sendable {
     let verdict = fsmvp_region_check(copy, UInt64(size))
     guard verdict == 0 else {
       munmap(base, size)
-      throw verdict == -EPROTO ? .notOurs : verdict == -EPROTONOSUPPORT ? .otherABI : .badSections
+      switch verdict {
+      case -EPROTO: throw .notOurs
+      case -EPROTONOSUPPORT: throw .otherABI
+      case -EOPNOTSUPP: throw .otherFeatures
+      default: throw .badSections
+      }
     }
     let directory = UnsafeRawPointer(copy) + HeaderField.sections
     // The check above bounded them by `size`.
@@ -82,8 +91,11 @@ package final class Region: @unchecked Sendable {
   func slot(_ index: Int) -> SharedBytes {
     row(FSMVP_SECTION_SLOTS, index, of: FSMVP_SLOTS, stride: Int(FSMVP_SLOT_SIZE))
   }
-  func payload(_ index: Int) -> SharedBytes {
-    row(FSMVP_SECTION_PAYLOAD, index, of: FSMVP_SLOTS, stride: Int(FSMVP_PAYLOAD_SIZE))
+  /// The row for that many bytes of an answer, of a slot that has one for so many.
+  func payload(_ index: Int, for count: Int) -> SharedBytes {
+    count <= Int(FSMVP_PAYLOAD_SIZE)
+      ? row(FSMVP_SECTION_PAYLOAD, index, of: FSMVP_SLOTS, stride: Int(FSMVP_PAYLOAD_SIZE))
+      : row(FSMVP_SECTION_LISTINGS, index, of: FSMVP_SLOTS_RESERVED, stride: Int(FSMVP_LISTING_SIZE))
   }
   func handle(_ index: Int) -> SharedBytes {
     row(FSMVP_SECTION_HANDLES, index, of: FSMVP_HANDLES, stride: Int(FSMVP_HANDLE_SIZE))

@@ -165,8 +165,11 @@ package final class SlotRing: @unchecked Sendable {
 
   // MARK: Answers
 
-  /// The place of a listing's entries, of a READDIR slot taken by this walk.
-  package func listing(for id: SlotID) -> ListingWriter { ListingWriter(row: region.payload(id.index)) }
+  /// Whether an answer to the slot would still be taken. From any thread.
+  package func isWanted(_ id: SlotID) -> Bool {
+    fsmvp_load_acquire(owners + id.index) == UInt64(id.generation) + 1
+      && fsmvp_load_acquire(region.slotWord(id.index)) == fsmvp_pack(FSMVP_TAKEN.rawValue, id.generation)
+  }
 
   /// Answers a slot, from any thread. False, and nothing was written, where it was answered or cancelled before.
   @discardableResult
@@ -176,7 +179,7 @@ package final class SlotRing: @unchecked Sendable {
     let row = region.slot(id.index)
     let now = fsmvp_now()
     fsmvp_kill_point("control.answer")
-    write(answer, of: take, to: row)
+    write(answer, of: take, to: row, id)
     row.store(SlotField.completedAt, now)
     fsmvp_kill_point("control.written")
     let isDone = step(id, FSMVP_TAKEN, FSMVP_DONE)
@@ -193,7 +196,7 @@ package final class SlotRing: @unchecked Sendable {
     fsmvp_load_acquire(region.slotWord(id.index)) == fsmvp_pack(FSMVP_DONE.rawValue, id.generation)
   }
 
-  private func write(_ answer: SlotAnswer, of take: Take, to row: SharedBytes) {
+  private func write(_ answer: SlotAnswer, of take: Take, to row: SharedBytes, _ id: SlotID) {
     var error: Int32 = 0
     var length: UInt32 = 0
     var lease: UInt64 = 0
@@ -201,12 +204,18 @@ package final class SlotRing: @unchecked Sendable {
     // The kernel takes no error past 511.
     case .failed(let errno): error = errno.code > 0 && errno.code < 512 ? -errno.code : -Errno.io.code
     case .attributes(let attributes): attributes.write(to: row, at: SlotField.attributes)
-    case .opened(let id): lease = id
+    case .opened(let id, let keepsPages):
+      lease = id
+      length = keepsPages ? 0 : FSMVP_OPEN_DROPS_PAGES
     case .bytes(let range, let from) where range.start <= take.range.start:
       length = UInt32(max(0, min(range.end, take.range.end) - take.range.start))
       lease = from
     case .bytes: error = -Errno.io.code
-    case .listing(let count): length = UInt32(min(max(0, count), Int(FSMVP_PAYLOAD_SIZE)))
+    case .payload(let bytes) where bytes.count <= Payload.listing(ofSlot: id.index):
+      region.payload(id.index, for: bytes.count).copyIn(0, bytes)
+      fsmvp_kill_point("control.payload")
+      length = UInt32(bytes.count)
+    case .payload: error = -Errno.io.code
     }
     row.store32(SlotField.error, UInt32(bitPattern: error))
     row.store32(SlotField.length, length)

@@ -84,6 +84,13 @@ enum StagedNode: Equatable {
     case .file(let seq): NodeID(17 &+ 2 &* seq)
     }
   }
+
+  var isDirectory: Bool {
+    switch self {
+    case .root, .staged, .directory: true
+    case .marker, .file: false
+    }
+  }
 }
 
 /// An item as it is kept in memory, in one allocation: with a hundred thousand of them each string of its own would

@@ -1,4 +1,5 @@
 import Core
+import EventLoop
 import OpenFiles
 import Volume
 
@@ -13,20 +14,36 @@ extension StagedVolume: Volume {
     files.mount(Self.id, on: host)
   }
 
-  package func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes {
-    try staged.lookup(name, in: directory)
+  package func directoriesToForget() async -> [NodeID] {
+    var nodes = [NodeID.root, StagedNode.staged.node]
+    var from: UInt64? = 0
+    while let seq = from {
+      let page = staged.page(from: seq, limit: Self.directoriesAStep)
+      nodes += page.lazy.filter(\.record.isNamed).map { StagedNode.directory($0.seq).node }
+      from = page.count == Self.directoriesAStep ? page.last.map { $0.seq + 1 } : nil
+      await withCheckedContinuation { (next: CheckedContinuation<Void, Never>) in DispatchLoop.post { next.resume() } }
+    }
+    return nodes
   }
-  package func attributes(of node: NodeID) throws(Errno) -> Attributes { try staged.attributes(of: node) }
-  package func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool)
-    throws(Errno)
-  {
-    try staged.list(directory, after: cursor, take: take)
+
+  private static var directoriesAStep: Int { 256 }
+
+  package func lookup(_ name: FileName, in directory: NodeID, reply: AttributesReply) {
+    reply { () throws(Errno) in try staged.lookup(name, in: directory) }
+  }
+  package func attributes(of node: NodeID, reply: AttributesReply) {
+    reply { () throws(Errno) in try staged.attributes(of: node) }
+  }
+  package func list(_ directory: NodeID, after cursor: UInt64, to listing: any Listing) {
+    listing.finish { () throws(Errno) in
+      try staged.list(directory, after: cursor) { listing.add($0, cursor: $1, $2) }
+    }
   }
 
   package func open(_ node: NodeID, handle: HandleID, reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void) {
     if case .marker(let marker)? = StagedNode(node) { return open(marker, reply: reply) }
     guard case .file(let seq)? = StagedNode(node) else {
-      return reply(.failure((try? attributes(of: node)) == nil ? .stale : .isDirectory))
+      return reply(.failure((try? staged.attributes(of: node)) == nil ? .stale : .isDirectory))
     }
     guard let record = staged[seq] else { return reply(.failure(.stale)) }
     files.open(FileKey(Self.id, node), size: record.size, handle: handle, reply: reply)

@@ -212,7 +212,10 @@ package final class StagedVolume {
       journal.note(removals)
       return forgotten()
     }
-    host.invalidateAttributes(of: nodes) { [journal] in
+    host.invalidateAttributes(
+      directories: nodes.filter { StagedNode($0)?.isDirectory == true },
+      files: nodes.filter { StagedNode($0)?.isDirectory != true }
+    ) { [journal] in
       journal.note(removals)
       forgotten()
     }

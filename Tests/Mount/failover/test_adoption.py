@@ -194,7 +194,7 @@ def say_hello(run):
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(PATIENCE)
     client.connect(str(run.runtime / "shim.sock"))
-    client.sendall(struct.pack("<QIiQQQ472s", 0x6D61657274736673, abi, 0, 0, 0, 0, b""))
+    client.sendall(struct.pack("<QIiQQQQ464s", 0x6D61657274736673, abi, 0, 0, 0, 0, 0, b""))
     answer, descriptors, _, _ = socket.recv_fds(client, 512, 8)
     for descriptor in descriptors:
         os.close(descriptor)

@@ -64,6 +64,9 @@ import Testing
     #expect(
       options.listen_fd == 3 && options.root_count == 2 && options.roots.1 == 5 && options.workers == 4
         && options.read_only)
+    #expect(!options.allow_other && !options.xattr)
+    let more = parse(["--mountpoint", "/m", "--listen", "3", "--allow-other", "--xattr"]).1
+    #expect(more.allow_other && more.xattr && !more.read_only)
     #expect(parse(["--help"]).1.help)
     for bad in [
       [], ["--mountpoint", "/m"], ["--mountpoint", "relative", "--listen", "3"],

@@ -17,6 +17,8 @@ import Testing
     let orders: [(UInt32, Int)] = [
       (FSMVP_FRAME_INVALIDATE.rawValue, 24), (FSMVP_FRAME_REVOKED.rawValue, 8), (FSMVP_FRAME_QUIT.rawValue, 0),
       (FSMVP_FRAME_LOG_LEVEL.rawValue, 4), (FSMVP_FRAME_DRAIN.rawValue, 0),
+      (FSMVP_FRAME_INVALIDATE_NODES.rawValue, 8), (FSMVP_FRAME_INVALIDATE_NODES.rawValue, 4080),
+      (FSMVP_FRAME_INVALIDATE_NAMES.rawValue, 0),
     ]
     for (type, body) in orders {
       let whole = frame(UInt32(16 + body), type, body: body)
@@ -29,13 +31,37 @@ import Testing
   }
 
   @Test func whatControlMayNotSend() {
-    for type: UInt32 in [0, 1, 2, 8, .max] { #expect(parse(frame(16, type, body: 0)).0 == -EPROTO) }
+    #expect(parse(frame(16, FSMVP_FRAME_INVALIDATE_NODES.rawValue, body: 0)).0 == -EPROTO)
+    #expect(parse(frame(4104, FSMVP_FRAME_INVALIDATE_NODES.rawValue, body: 4088)).0 == -EPROTO)
+    for type: UInt32 in [0, 1, 2, 10, .max] { #expect(parse(frame(16, type, body: 0)).0 == -EPROTO) }
     for length: UInt32 in [0, 15, 4097, .max] { #expect(parse(frame(length, 5, body: 0)).0 == -EPROTO) }
     var random = SystemRandomNumberGenerator()
     for _ in 0..<5_000 {
       let bytes = (0..<Int.random(in: 0..<64, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
       #expect(parse(bytes).0 <= Int32(bytes.count))
     }
+  }
+}
+
+@Suite struct HelloTests {
+  func disagreement(features: UInt64, needs: UInt64, theirs: UInt64, theirNeeds: UInt64) -> String? {
+    var hello = fsmvp_hello()
+    hello.features = theirs
+    hello.needs = theirNeeds
+    var message = [CChar](repeating: 0, count: Int(SHIM_MESSAGE_MAX))
+    guard !hello_agrees(features, needs, &hello, &message) else { return nil }
+    return String(decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  @Test("a feature is a reason to refuse only for the side that needs it, and then in one sentence")
+  func features() {
+    #expect(disagreement(features: 0, needs: 0, theirs: .max, theirNeeds: 0) == nil)
+    #expect(disagreement(features: 6, needs: 2, theirs: 3, theirNeeds: 2) == nil)
+    let lacked = disagreement(features: 1, needs: 0, theirs: 3, theirNeeds: 2)
+    #expect(lacked?.contains("the control plane needs feature 2") == true)
+    let missed = disagreement(features: 5, needs: 4, theirs: 3, theirNeeds: 1)
+    #expect(missed?.contains("this shim needs feature 3") == true)
+    for sentence in [lacked, missed] { #expect(sentence?.contains("\n") == false) }
   }
 }
 

@@ -13,7 +13,7 @@ struct shim;
 
 #define SHIM_ROOTS_MAX	 (FSMVP_FDS_MAX - FSMVP_FD_ROOT) /* a hello has room for so many */
 #define SHIM_STACK	 (256u << 10)
-#define SHIM_MESSAGE_MAX 472u /* of fsmvp_hello.message */
+#define SHIM_MESSAGE_MAX 464u /* of fsmvp_hello.message */
 /* Descriptors that the cache of open leases leaves to all else. */
 #define SHIM_FDS_KEPT 128u
 
@@ -32,6 +32,7 @@ struct region {
 	struct fsmvp_histogram *histograms;
 	uint64_t *frames;
 	struct fsmvp_waiting *waiting;
+	uint8_t *listings;
 };
 
 int region_create(struct region *region, int *fd);

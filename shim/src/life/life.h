@@ -27,6 +27,8 @@ struct options {
 	uint32_t read_ahead_kib;
 	uint32_t log_level;
 	bool read_only;
+	bool allow_other;
+	bool xattr;
 	bool successor;
 	bool help;
 	bool abi; /* print the number, end */

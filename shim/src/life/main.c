@@ -32,7 +32,8 @@ static const char help[] =
     "\n"
     "usage: fsmvp-shim --mountpoint PATH --listen FD --root FD [--root FD ...] [--fsname NAME] [--subtype "
     "NAME]\n"
-    "                  [--read-only] [--read-ahead KIB] [--workers N] [--log-level N] [--orphan-timeout MS]\n"
+    "                  [--read-only] [--allow-other] [--xattr] [--read-ahead KIB] [--workers N] [--log-level "
+    "N] [--orphan-timeout MS]\n"
     "       fsmvp-shim --successor --fuse FD --region FD --shim-bell FD --control-bell FD [--shim-timeout "
     "MS] ...\n"
     "       fsmvp-shim --abi\n"
@@ -43,6 +44,8 @@ static const char help[] =
     "  --fsname NAME      what `df` shows as the device (fsmvp)\n"
     "  --subtype NAME     the type after `fuse.` (fsmvp)\n"
     "  --read-only        refuse every change\n"
+    "  --allow-other      let other users in; without privilege /etc/fuse.conf has to say user_allow_other\n"
+    "  --xattr            ask the control plane for extended attributes; else there are none\n"
     "  --read-ahead KIB   what the kernel is to read ahead (1024)\n"
     "  --workers N        threads that read requests, 1 to 16 (2)\n"
     "  --log-level N      0 errors, 1 warnings, 2 notices, 3 everything (2)\n"
@@ -126,7 +129,9 @@ static int make_region(struct shim *shim)
 	if (shim->control_bell < 0)
 		return shim->control_bell;
 	header = shim->region.header;
-	header->volume_flags = shim->options.read_only ? FSMVP_VOLUME_READ_ONLY : 0;
+	header->volume_flags = (shim->options.read_only ? FSMVP_VOLUME_READ_ONLY : 0) |
+			       (shim->options.allow_other ? FSMVP_VOLUME_ALLOW_OTHER : 0) |
+			       (shim->options.xattr ? FSMVP_VOLUME_XATTR : 0);
 	header->workers = shim->options.workers;
 	header->epoch = 1;
 	header->heartbeat = fsmvp_now();

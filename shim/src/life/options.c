@@ -115,6 +115,10 @@ int options_parse(struct options *options, int argc, char **argv, char message[S
 		}
 		if (strcmp(argv[i], "--read-only") == 0) {
 			options->read_only = true;
+		} else if (strcmp(argv[i], "--allow-other") == 0) {
+			options->allow_other = true;
+		} else if (strcmp(argv[i], "--xattr") == 0) {
+			options->xattr = true;
 		} else if (strcmp(argv[i], "--successor") == 0) {
 			options->successor = true;
 		} else if (!has_value(argv[i])) {

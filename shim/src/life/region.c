@@ -36,6 +36,7 @@ int region_bind(struct region *region, void *base, uint64_t size)
 		(struct fsmvp_histogram *)(void *)(bytes + sections[FSMVP_SECTION_HISTOGRAMS].offset),
 	    .frames = (uint64_t *)(void *)(bytes + sections[FSMVP_SECTION_FRAMES].offset),
 	    .waiting = (struct fsmvp_waiting *)(void *)(bytes + sections[FSMVP_SECTION_WAITING].offset),
+	    .listings = bytes + sections[FSMVP_SECTION_LISTINGS].offset,
 	};
 	return 0;
 }
@@ -52,16 +53,17 @@ static int map(int fd, uint64_t size, void **base)
 
 int region_map(struct region *region, int fd)
 {
-	uint64_t size = fsmvp_region_format(NULL);
 	struct stat status;
+	uint64_t size;
 	void *base;
 	int error;
 
-	/* Sealed, so the size stays. */
+	/* Sealed, so the size stays. A newer shim may have made it larger. */
 	if (fstat(fd, &status) != 0)
 		return -errno;
-	if ((uint64_t)status.st_size != size)
-		return -EPROTONOSUPPORT;
+	size = (uint64_t)status.st_size;
+	if (size < FSMVP_HEADER_SIZE)
+		return -EPROTO;
 	error = map(fd, size, &base);
 	if (error)
 		return error;

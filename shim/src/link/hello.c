@@ -17,6 +17,28 @@
 #define TIMEOUT_MS    500
 #define FIRST_WAIT_MS 30000
 
+/* One sentence about the features that a side needs and the other lacks. True: there are none. */
+bool hello_agrees(uint64_t features, uint64_t needs, const struct fsmvp_hello *theirs,
+		  char message[SHIM_MESSAGE_MAX])
+{
+	uint32_t lacked = fsmvp_feature_missing(theirs->needs, features),
+		 missed = fsmvp_feature_missing(needs, theirs->features);
+
+	if (lacked != 0)
+		snprintf(message, SHIM_MESSAGE_MAX,
+			 "the control plane needs feature %u of the protocol, which this shim lacks: stop "
+			 "this mount with "
+			 "the program that started it, then start again",
+			 lacked);
+	else if (missed != 0)
+		snprintf(message, SHIM_MESSAGE_MAX,
+			 "this shim needs feature %u of the protocol, which the control plane lacks: start "
+			 "the newer "
+			 "fsmvp instead",
+			 missed);
+	return lacked == 0 && missed == 0;
+}
+
 bool hello_receive(int fd, int *problem, char message[SHIM_MESSAGE_MAX])
 {
 	struct ucred peer;
@@ -43,6 +65,8 @@ bool hello_receive(int fd, int *problem, char message[SHIM_MESSAGE_MAX])
 		    message, SHIM_MESSAGE_MAX,
 		    "the control plane speaks ABI %u and this shim %u: stop the older one, then start again",
 		    hello.abi, FSMVP_ABI);
+	} else if (!hello_agrees(FSMVP_FEATURES, FSMVP_NEEDS, &hello, message)) {
+		*problem = EOPNOTSUPP;
 	}
 	return true;
 }
@@ -54,6 +78,7 @@ int hello_refuse(int fd, int problem, const char *message)
 	    .abi = FSMVP_ABI,
 	    .status = problem,
 	    .features = FSMVP_FEATURES,
+	    .needs = FSMVP_NEEDS,
 	    .identity = fsmvp_process_id(getpid()),
 	};
 
@@ -74,6 +99,7 @@ int hello_welcome(struct shim *shim, int fd)
 	    .magic = FSMVP_MAGIC,
 	    .abi = FSMVP_ABI,
 	    .features = FSMVP_FEATURES,
+	    .needs = FSMVP_NEEDS,
 	    .identity = fsmvp_load_relaxed(&shim->region.header->active),
 	    .region_size = shim->region.size,
 	};

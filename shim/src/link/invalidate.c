@@ -14,9 +14,15 @@
 
 #include <fuse_lowlevel.h>
 #include <errno.h>
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+
+#define ATTRIBUTES (-1) /* the offset that says: no pages */
+/* FUSE_NOTIFY_INC_EPOCH: names that were looked up before are asked for again. */
+#define INC_EPOCH 8
 
 void invalidate_walk_begins(struct invalidator *invalidator)
 {
@@ -35,11 +41,13 @@ void invalidate_walk_ended(struct invalidator *invalidator)
 	pthread_mutex_unlock(&invalidator->lock);
 }
 
-void invalidate_order(struct shim *shim, const struct fsmvp_invalidate *what, uint64_t number,
+void invalidate_order(struct shim *shim, const struct fsmvp_frame *frame, const uint8_t *body,
 		      uint64_t connection)
 {
 	struct invalidator *invalidator = &shim->invalidator;
-	struct invalidation *order = malloc(sizeof(*order));
+	size_t length = frame->length - sizeof(*frame);
+	struct invalidation *order = malloc(sizeof(*order) + length);
+	struct fsmvp_invalidate what;
 
 	if (!order) {
 		log_write(LOG_ERROR, "no memory for an order");
@@ -47,11 +55,21 @@ void invalidate_order(struct shim *shim, const struct fsmvp_invalidate *what, ui
 		return;
 	}
 	*order = (struct invalidation){
-	    .what = *what,
-	    .number = number,
+	    .number = frame->number,
 	    .connection = connection,
 	    .walk = fsmvp_load_acquire(&invalidator->walk_begun),
+	    .offset = ATTRIBUTES,
 	};
+	if (frame->type == FSMVP_FRAME_INVALIDATE_NODES) {
+		order->count = (uint32_t)(length / sizeof(uint64_t));
+		memcpy(order->nodes, body, length);
+	} else if (frame->type == FSMVP_FRAME_INVALIDATE) {
+		memcpy(&what, body, sizeof(what));
+		order->count = 1;
+		order->nodes[0] = what.node;
+		order->offset = what.offset;
+		order->length = what.length;
+	}
 	pthread_mutex_lock(&invalidator->lock);
 	*invalidator->tail = order;
 	invalidator->tail = &order->next;
@@ -88,6 +106,31 @@ static void await_walk(struct shim *shim, uint64_t walk)
 	pthread_mutex_unlock(&invalidator->lock);
 }
 
+static void forget_node(struct shim *shim, uint64_t node, int64_t offset, int64_t length)
+{
+	int error = fuse_lowlevel_notify_inval_inode(shim->session, node, (off_t)offset, (off_t)length);
+
+	/* ENOENT: the kernel does not know the node, so it keeps nothing of it. */
+	if (error != 0 && error != -ENOENT && error != -ENOSYS)
+		log_write(LOG_WARNING, "invalidating node %llu: %s", (unsigned long long)node,
+			  strerror(-error));
+	KILL_POINT("invalidate.told");
+}
+
+/* A kernel that cannot is asked once: control reads the answer in the header, and says the nodes instead. libfuse does
+ * not know this notification yet. */
+static void forget_names(struct shim *shim)
+{
+	struct fsmvp_header *header = shim->region.header;
+	struct fuse_out_header out = {.len = sizeof(out), .error = INC_EPOCH};
+	struct iovec part = {.iov_base = &out, .iov_len = sizeof(out)};
+	bool is_known = fsmvp_load_acquire32(&header->epochs) != FSMVP_EPOCHS_LACKING &&
+			session_write(shim->fuse_fd, &part, 1) >= 0;
+
+	KILL_POINT("invalidate.told");
+	fsmvp_store_release32(&header->epochs, is_known ? FSMVP_EPOCHS_KNOWN : FSMVP_EPOCHS_LACKING);
+}
+
 static void *invalidator_thread(void *argument)
 {
 	struct shim *shim = argument;
@@ -95,16 +138,13 @@ static void *invalidator_thread(void *argument)
 	gate_pass();
 	for (;;) {
 		struct invalidation *order = next_order(&shim->invalidator);
-		int error;
 
 		await_walk(shim, order->walk);
 		KILL_POINT("invalidate.walked");
-		error = fuse_lowlevel_notify_inval_inode(
-		    shim->session, order->what.node, (off_t)order->what.offset, (off_t)order->what.length);
-		/* ENOENT: the kernel does not know the node, so it keeps nothing of it. */
-		if (error != 0 && error != -ENOENT && error != -ENOSYS)
-			log_write(LOG_WARNING, "invalidating node %llu: %s",
-				  (unsigned long long)order->what.node, strerror(-error));
+		for (uint32_t i = 0; i < order->count; i++)
+			forget_node(shim, order->nodes[i], order->offset, order->length);
+		if (order->count == 0)
+			forget_names(shim);
 		KILL_POINT("invalidate.done");
 		acknowledge(order->number, order->connection);
 		free(order);

@@ -13,6 +13,8 @@
 /* Reads the hello of a fresh connection: true if the peer may be answered, `problem` 0 or a positive errno
  * with its sentence. */
 bool hello_receive(int fd, int *problem, char message[SHIM_MESSAGE_MAX]);
+bool hello_agrees(uint64_t features, uint64_t needs, const struct fsmvp_hello *theirs,
+		  char message[SHIM_MESSAGE_MAX]);
 int hello_refuse(int fd, int problem, const char *message);
 int hello_welcome(struct shim *shim, int fd);
 /* A failed start: tells the first control connection why, if one comes in time. */
@@ -42,10 +44,12 @@ bool acknowledge_take(uint64_t *number, uint64_t *connection);
 /* invalidate.c */
 struct invalidation {
 	struct invalidation *next;
-	struct fsmvp_invalidate what;
 	uint64_t number;
 	uint64_t connection; /* of the link it came over */
 	uint64_t walk;	     /* the completion walk that had begun when it arrived */
+	int64_t offset, length;
+	uint32_t count; /* of nodes; 0: the order is about all names */
+	uint64_t nodes[];
 };
 struct invalidator {
 	pthread_mutex_t lock;
@@ -55,7 +59,8 @@ struct invalidator {
 	uint64_t walk_begun, walk_ended;
 };
 int invalidate_start(struct shim *shim);
-void invalidate_order(struct shim *shim, const struct fsmvp_invalidate *what, uint64_t number,
+/* Link thread: one of the three orders, with its body. */
+void invalidate_order(struct shim *shim, const struct fsmvp_frame *frame, const uint8_t *body,
 		      uint64_t connection);
 void invalidate_walk_begins(struct invalidator *invalidator);
 void invalidate_walk_ended(struct invalidator *invalidator);

@@ -64,14 +64,14 @@ static bool drop(struct shim *shim, uint64_t lease, uint64_t number, uint64_t co
 
 bool orders_obey(struct shim *shim, const struct fsmvp_frame *frame, const uint8_t *body, uint64_t connection)
 {
-	struct fsmvp_invalidate what;
 	uint64_t lease;
 	uint32_t level;
 
 	switch (frame->type) {
 	case FSMVP_FRAME_INVALIDATE:
-		memcpy(&what, body, sizeof(what));
-		invalidate_order(shim, &what, frame->number, connection);
+	case FSMVP_FRAME_INVALIDATE_NODES:
+	case FSMVP_FRAME_INVALIDATE_NAMES:
+		invalidate_order(shim, frame, body, connection);
 		return false;
 	case FSMVP_FRAME_REVOKED:
 		memcpy(&lease, body, sizeof(lease));

@@ -44,9 +44,10 @@ static bool format_options(const struct options *options, char *out, size_t room
 	if (!mount_escape(name, sizeof(name), options->fsname) ||
 	    !mount_escape(type, sizeof(type), options->subtype))
 		return false;
-	length =
-	    snprintf(out, room, "%snosuid,nodev,noexec,default_permissions,max_read=%u,fsname=%s,subtype=%s",
-		     options->read_only ? "ro," : "", FSMVP_READ_MAX, name, type);
+	length = snprintf(out, room,
+			  "%s%snosuid,nodev,noexec,default_permissions,max_read=%u,fsname=%s,subtype=%s",
+			  options->read_only ? "ro," : "", options->allow_other ? "allow_other," : "",
+			  FSMVP_READ_MAX, name, type);
 	return length > 0 && (size_t)length < room;
 }
 

@@ -18,6 +18,8 @@
 
 /* FUSE of Linux 5.4. */
 #define MINOR_MIN 31u
+/* FUSE of Linux 6.16: FUSE_NOTIFY_INC_EPOCH. */
+#define EPOCHS_MINOR 44u
 
 /* The features that are taken if the kernel offers them. Not ASYNC_DIO: with it an O_DIRECT reader waits
  * where no signal reaches it. Not passthrough before something here uses it: it forbids mixing kinds of
@@ -144,6 +146,8 @@ int init_handshake(int fuse_fd, struct fsmvp_header *header, char message[SHIM_M
 	}
 	memcpy(header->init, row, (size_t)got);
 	header->init_length = (uint32_t)got;
+	if (init_minor(row, (uint32_t)got) < EPOCHS_MINOR)
+		header->epochs = FSMVP_EPOCHS_LACKING;
 	if (write(fuse_fd, header->answer, header->answer_length) < 0) {
 		int error = errno;
 

@@ -48,15 +48,15 @@ static int mount_as_root(const struct options *options, const char *mountpoint,
 			 char message[SHIM_MESSAGE_MAX])
 {
 	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (options->read_only ? MS_RDONLY : 0ul);
-	char type[64], data[160];
+	char type[64], data[176];
 	int error, fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
 		return explain_device(errno, message);
 	snprintf(type, sizeof(type), "fuse.%s", options->subtype);
 	snprintf(data, sizeof(data),
-		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,max_read=%u", fd, geteuid(),
-		 getegid(), FSMVP_READ_MAX);
+		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,max_read=%u%s", fd,
+		 geteuid(), getegid(), FSMVP_READ_MAX, options->allow_other ? ",allow_other" : "");
 	if (mount(options->fsname, mountpoint, type, flags, data) == 0)
 		return fd;
 	error = errno;

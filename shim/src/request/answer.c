@@ -27,15 +27,9 @@ static void answer_attributes(struct shim *shim, struct row row, fuse_req_t requ
 {
 	const struct ring_entry *entry = &shim->ring.entries[row.index];
 	struct fsmvp_attr attr = shim->region.slots[row.index].attr;
-	struct fuse_entry_param param = {
-	    .ino = attr.node,
-	    .generation = 1,
-	    .attr_timeout = SHIM_FOREVER,
-	    .entry_timeout = SHIM_FOREVER,
-	};
+	struct fuse_entry_param param;
 
-	if (!attr_to_stat(&attr, &param.attr) ||
-	    (entry->op == FSMVP_OP_GETATTR && attr.node != entry->node)) {
+	if (!attr_to_entry(&attr, &param) || (entry->op == FSMVP_OP_GETATTR && attr.node != entry->node)) {
 		HOSTILE(&shim->region, "attributes");
 		answer_error(shim, row, request, EIO);
 		return;
@@ -43,25 +37,37 @@ static void answer_attributes(struct shim *shim, struct row row, fuse_req_t requ
 	if (entry->op == FSMVP_OP_LOOKUP)
 		fuse_reply_entry(request, &param);
 	else
-		fuse_reply_attr(request, &param.attr, SHIM_FOREVER);
+		fuse_reply_attr(request, &param.attr, param.attr_timeout);
 	reply_finish(shim, row, FSMVP_DONE);
 }
 
+/* Copies the slot's payload, for control could change it between a check and its use. Its length, or -EPROTO. */
+static ssize_t copy_payload(struct shim *shim, struct row row, uint8_t into[FSMVP_LISTING_SIZE])
+{
+	const struct region *region = &shim->region;
+	uint32_t length = fsmvp_load_relaxed32(&region->slots[row.index].length);
+
+	if (length <= FSMVP_PAYLOAD_SIZE)
+		memcpy(into, region->payload + (size_t)row.index * FSMVP_PAYLOAD_SIZE, length);
+	else if (length <= FSMVP_LISTING_SIZE && row.index < FSMVP_SLOTS_RESERVED)
+		memcpy(into, region->listings + (size_t)row.index * FSMVP_LISTING_SIZE, length);
+	else
+		return -EPROTO;
+	return length;
+}
+
+/* The reply is made in the front of the buffer, from a copy of the records in its end. */
 static void answer_listing(struct shim *shim, struct row row, fuse_req_t request, struct buffer *buffer)
 {
 	const struct ring_entry *entry = &shim->ring.entries[row.index];
-	const struct fsmvp_slot *slot = &shim->region.slots[row.index];
-	uint32_t length = fsmvp_load_relaxed32(&slot->length);
-	/* Copied: control could change a record between the check and the use. */
-	uint8_t records[FSMVP_PAYLOAD_SIZE];
-	ssize_t used = -EPROTO;
+	const uint32_t room = FSMVP_READ_MAX - FSMVP_LISTING_SIZE;
+	ssize_t length, used = -EPROTO;
 
 	buffer_enter(buffer);
-	if (length <= sizeof(records)) {
-		memcpy(records, shim->region.payload + (size_t)row.index * FSMVP_PAYLOAD_SIZE, length);
-		used =
-		    listing_convert(records, length, entry->offset, entry->plus, buffer->bytes, entry->size);
-	}
+	length = copy_payload(shim, row, buffer->bytes + room);
+	if (length >= 0)
+		used = listing_convert(buffer->bytes + room, (size_t)length, entry->offset, entry->plus,
+				       buffer->bytes, entry->size < room ? entry->size : room);
 	if (used == -EPROTO)
 		HOSTILE(&shim->region, "a listing");
 	if (used < 0) {
@@ -73,10 +79,44 @@ static void answer_listing(struct shim *shim, struct row row, fuse_req_t request
 	buffer_leave(buffer);
 }
 
+/* READLINK, GETXATTR, LISTXATTR: bytes as control wrote them. */
+static void answer_text(struct shim *shim, struct row row, fuse_req_t request, struct buffer *buffer)
+{
+	const struct ring_entry *entry = &shim->ring.entries[row.index];
+	ssize_t length;
+
+	buffer_enter(buffer);
+	length = copy_payload(shim, row, buffer->bytes);
+	if (length > (ssize_t)FSMVP_PAYLOAD_SIZE)
+		length = -EPROTO;
+	if (length >= 0 && entry->op == FSMVP_OP_READLINK &&
+	    (length == 0 || length == (ssize_t)FSMVP_PAYLOAD_SIZE ||
+	     memchr(buffer->bytes, '\0', (size_t)length)))
+		length = -EPROTO;
+	if (length < 0) {
+		HOSTILE(&shim->region, "a link's target or an extended attribute");
+		answer_error(shim, row, request, EIO);
+	} else if (entry->op == FSMVP_OP_READLINK) {
+		buffer->bytes[length] = '\0';
+		fuse_reply_readlink(request, (const char *)buffer->bytes);
+		reply_finish(shim, row, FSMVP_DONE);
+	} else if (entry->size == 0) {
+		fuse_reply_xattr(request, (size_t)length);
+		reply_finish(shim, row, FSMVP_DONE);
+	} else if ((size_t)length > entry->size) {
+		answer_error(shim, row, request, ERANGE);
+	} else {
+		fuse_reply_buf(request, (const char *)buffer->bytes, (size_t)length);
+		reply_finish(shim, row, FSMVP_DONE);
+	}
+	buffer_leave(buffer);
+}
+
 static void answer_open(struct shim *shim, struct row row, fuse_req_t request)
 {
 	uint64_t id = shim->ring.entries[row.index].handle;
-	struct fuse_file_info file = {.fh = id, .keep_cache = 1};
+	bool drops = fsmvp_load_relaxed32(&shim->region.slots[row.index].length) & FSMVP_OPEN_DROPS_PAGES;
+	struct fuse_file_info file = {.fh = id, .keep_cache = !drops};
 	uint64_t lease = fsmvp_load_relaxed(&shim->region.slots[row.index].lease);
 	struct lease_view view;
 
@@ -133,7 +173,7 @@ static void answer_read(struct shim *shim, struct row row, fuse_req_t request, s
 
 void answer_done(struct shim *shim, struct row row, fuse_req_t request, struct buffer *buffer)
 {
-	uint32_t op = shim->ring.entries[row.index].op;
+	enum fsmvp_op op = (enum fsmvp_op)shim->ring.entries[row.index].op;
 	int32_t error = (int32_t)fsmvp_load_relaxed32((const uint32_t *)&shim->region.slots[row.index].error);
 
 	ring_begin(&shim->ring, row.index);
@@ -142,14 +182,28 @@ void answer_done(struct shim *shim, struct row row, fuse_req_t request, struct b
 		HOSTILE(&shim->region, "an error number");
 		error = -EIO;
 	}
-	if (error != 0)
+	if (error != 0) {
 		answer_error(shim, row, request, -error);
-	else if (op == FSMVP_OP_LOOKUP || op == FSMVP_OP_GETATTR)
+		return;
+	}
+	switch (op) {
+	case FSMVP_OP_LOOKUP:
+	case FSMVP_OP_GETATTR:
 		answer_attributes(shim, row, request);
-	else if (op == FSMVP_OP_READDIR)
+		return;
+	case FSMVP_OP_READDIR:
 		answer_listing(shim, row, request, buffer);
-	else if (op == FSMVP_OP_OPEN)
+		return;
+	case FSMVP_OP_OPEN:
 		answer_open(shim, row, request);
-	else
+		return;
+	case FSMVP_OP_READLINK:
+	case FSMVP_OP_GETXATTR:
+	case FSMVP_OP_LISTXATTR:
+		answer_text(shim, row, request, buffer);
+		return;
+	case FSMVP_OP_READ:
+	default:
 		answer_read(shim, row, request, buffer);
+	}
 }

@@ -28,9 +28,14 @@ static struct shim *shim_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+static bool has_flag(const struct shim *shim, uint32_t flag)
+{
+	return fsmvp_load_relaxed32(&shim->region.header->volume_flags) & flag;
+}
+
 static bool read_only(const struct shim *shim)
 {
-	return fsmvp_load_relaxed32(&shim->region.header->volume_flags) & FSMVP_VOLUME_READ_ONLY;
+	return has_flag(shim, FSMVP_VOLUME_READ_ONLY);
 }
 
 static void answer_error(fuse_req_t req, uint32_t op, int error)
@@ -67,6 +72,42 @@ static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 
 	(void)file;
 	if (!adopted(req, &ask))
+		forward(shim_of(req), req, &ask);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t node)
+{
+	struct ask ask = {.op = FSMVP_OP_READLINK, .node = node};
+
+	if (!adopted(req, &ask))
+		forward(shim_of(req), req, &ask);
+}
+
+/* ENOSYS, once, if the volume has none: from then on the kernel says so by itself. */
+static void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
+{
+	struct ask ask = {
+	    .op = FSMVP_OP_GETXATTR, .node = node, .arg1 = size, .name = name, .name_length = strlen(name)};
+
+	if (adopted(req, &ask))
+		return;
+	if (!has_flag(shim_of(req), FSMVP_VOLUME_XATTR))
+		answer_error(req, FSMVP_OP_OTHER, ENOSYS);
+	else if (ask.name_length > FSMVP_NAME_MAX)
+		answer_error(req, FSMVP_OP_GETXATTR, ERANGE);
+	else
+		forward(shim_of(req), req, &ask);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
+{
+	struct ask ask = {.op = FSMVP_OP_LISTXATTR, .node = node, .arg1 = size};
+
+	if (adopted(req, &ask))
+		return;
+	if (!has_flag(shim_of(req), FSMVP_VOLUME_XATTR))
+		answer_error(req, FSMVP_OP_OTHER, ENOSYS);
+	else
 		forward(shim_of(req), req, &ask);
 }
 
@@ -256,12 +297,15 @@ REFUSE(copy_file_range, fuse_ino_t n, off_t at, struct fuse_file_info *f, fuse_i
        struct fuse_file_info *g, size_t length, int flags)
 #pragma GCC diagnostic pop
 
-/* Not here, so libfuse answers ENOSYS and the kernel does it alone: flush, fsync, access, getxattr,
- * listxattr, lseek, locks. */
+/* Not here, so libfuse answers ENOSYS and the kernel does it alone: flush, fsync, access, lseek,
+ * locks. */
 const struct fuse_lowlevel_ops shim_ops = {
     .init = op_init,
     .lookup = op_lookup,
     .getattr = op_getattr,
+    .readlink = op_readlink,
+    .getxattr = op_getxattr,
+    .listxattr = op_listxattr,
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,
     .opendir = op_opendir,

@@ -12,12 +12,13 @@
 #include <sys/types.h>
 
 struct buffer;
+struct fuse_entry_param;
 struct fuse_lowlevel_ops;
 struct fuse_req;
 struct stat;
 
 #define SHIM_NONE    UINT32_MAX /* no row */
-#define SHIM_FOREVER 1e9	/* seconds: entry and attribute timeouts without end */
+#define SHIM_FOREVER 1e9	/* seconds: without end */
 
 /* bell.c: doorbells. */
 int bell_create(void);
@@ -269,6 +270,10 @@ void answer_done(struct shim *shim, struct row row, struct fuse_req *request, st
 
 /* listing.c */
 bool attr_to_stat(const struct fsmvp_attr *attr, struct stat *out);
+/* The same with the times that the kernel keeps name and attributes. */
+bool attr_to_entry(const struct fsmvp_attr *attr, struct fuse_entry_param *out);
+/* attr.entry_ms or attr.attr_ms, in seconds. */
+double attr_timeout(uint32_t milliseconds);
 /* Payload records to what the kernel reads. Bytes written, 0 at the end, or -EPROTO, -EINVAL (no room for
  * one). */
 ssize_t listing_convert(const uint8_t *payload, size_t length, uint64_t after, bool plus, uint8_t *out,

@@ -21,7 +21,7 @@
  *                                           the high half)
  *     slots        4,096 x 512 B            struct fsmvp_slot; rows 0..127 are kept for what is not READ; of them
  *                                           64..127 take a READ that a disk thread serves, if no other row is free
- *     payload      4,096 x 4 KiB            one row per slot: listings (struct fsmvp_dirent records)
+ *     payload      4,096 x 4 KiB            one row per slot: an answer of up to 4 KiB, see PAYLOAD
  *     handles      65,536 x 128 B           struct fsmvp_handle: open files
  *     leases       16,384 x 128 B           struct fsmvp_lease: bytes the shim may serve by itself
  *     maps         64 MiB of 64-bit words   bit k of a file lease's map: block k is present; word k of a window
@@ -31,6 +31,14 @@
  *                                           CLOCK_MONOTONIC ns, and in the low 7 bits how far into it that read went,
  *                                           in pages of 4 KiB (1..64); 0 never. A hint
  *     waiting      32,768 x 384 B           struct fsmvp_waiting: requests that found no free slot. The shim's alone
+ *     listings     128 x 32 KiB             one row per reserved slot: an answer of more than 4 KiB
+ *
+ * FEATURES
+ *   The ABI number changes with the meaning of what is there. What is added later gets a bit: `features` has the bits
+ *   that a side knows, `needs` those without which it does not work with another side. A bit of `features` that the
+ *   other side does not know is no reason to refuse; a bit of `needs` that it does not know is one, said in one
+ *   sentence. Both stand in each hello, and in the region's header as of the shim that made it: a later section, or a
+ *   field in what is reserved now, has no bit of `needs` if a reader may pass it by. This ABI defines no bit.
  *
  * RING
  *   The ring is the circle of state words itself. There are no index queues: each side walks it (rows 0..127, then
@@ -57,6 +65,12 @@
  *   CANCEL_DONE -> FREE       shim
  *   TAKEN     -> SUBMITTED, CANCELLED -> CANCEL_DONE   control  a new control plane adopts
  *   Every step to FREE raises the generation by one (it wraps at 2^32).
+ *
+ * PAYLOAD
+ *   slot.length bytes of the answer to READDIR (struct fsmvp_dirent records), READLINK (the target, no NUL), GETXATTR
+ *   (the value) and LISTXATTR (names, each with its NUL). Up to FSMVP_PAYLOAD_SIZE they lie in the slot's row of the
+ *   payload section, more of them in its row of the listings, which a reserved slot has. Control writes them before
+ *   the result, and only of a slot that it is answering; the shim gives the memory of free rows back.
  *
  * WAITING  FREE -> FILLING -> WAITING -> MOVING -> FREE
  *   A request that finds every slot of its kind in use waits here, in the order of arrival, and moves into the first
@@ -118,7 +132,7 @@
  *
  * LINK
  *   A Unix stream socket; every shim of the mount has it, the active one accepts. The control plane connects and sends
- *   struct fsmvp_hello; the shim checks peer, magic and ABI and answers with its own hello, and when status is 0 with
+ *   struct fsmvp_hello; the shim checks peer, magic, ABI and needs and answers with its own hello, and when status is 0 with
  *   these descriptors, in this order: /dev/fuse, region, the shim's doorbell (control rings), control's doorbell (the
  *   shim rings), the listening socket, then the cache roots, the window among them (enum fsmvp_descriptor): all that a
  *   control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways: orders
@@ -161,10 +175,16 @@
 #include "fsmvp_barrier.h"
 #include "fsmvp_points.h"
 
-#define FSMVP_MAGIC	       UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
-#define FSMVP_ABI	       4u
-#define FSMVP_FEATURES	       UINT64_C(0)
-#define FSMVP_VOLUME_READ_ONLY 1u
+#define FSMVP_MAGIC    UINT64_C(0x6d61657274736673) /* the bytes "sfstream" */
+#define FSMVP_ABI      5u
+#define FSMVP_FEATURES 0ull
+#define FSMVP_NEEDS    0ull
+
+/* header.volume_flags: what the mount was made with. */
+#define FSMVP_VOLUME_READ_ONLY	 1u
+#define FSMVP_VOLUME_ALLOW_OTHER 2u /* the kernel lets users in who did not mount */
+#define FSMVP_VOLUME_XATTR                                                                                   \
+	4u /* the volume is asked for extended attributes; else the kernel is told that there are none */
 
 #define FSMVP_WORKERS_MAX    16u
 #define FSMVP_RECEIVE_SIZE   8192u
@@ -173,6 +193,7 @@
 #define FSMVP_SLOTS_LOCAL    64u  /* ... the last of them also for READs by a disk thread of the shim */
 #define FSMVP_SLOT_SIZE	     512u
 #define FSMVP_PAYLOAD_SIZE   4096u
+#define FSMVP_LISTING_SIZE   32768u /* as much as a C library reads of a directory at a time */
 #define FSMVP_HANDLES	     65536u
 #define FSMVP_HANDLE_SIZE    128u
 #define FSMVP_LEASES	     16384u
@@ -205,7 +226,8 @@ enum fsmvp_section_id {
 	FSMVP_SECTION_HISTOGRAMS = 7,
 	FSMVP_SECTION_FRAMES = 8,
 	FSMVP_SECTION_WAITING = 9,
-	FSMVP_SECTION_COUNT = 10,
+	FSMVP_SECTION_LISTINGS = 10,
+	FSMVP_SECTION_COUNT = 11,
 };
 #define FSMVP_SECTIONS_MAX 16u
 
@@ -215,11 +237,14 @@ enum fsmvp_op {
 	FSMVP_OP_GETATTR = 2, /* node */
 	FSMVP_OP_READDIR =
 	    3, /* node, arg0 = cursor (0 first), arg1 = room in bytes, arg2 = 1: with attributes */
-	FSMVP_OP_OPEN = 4,    /* node, handle, arg0 = open flags */
-	FSMVP_OP_READ = 5,    /* node, handle, arg0 = offset, arg1 = size */
-	FSMVP_OP_RELEASE = 6, /* never in a slot: histogram rows only */
-	FSMVP_OP_STATFS = 7,  /* likewise */
-	FSMVP_OP_OTHER = 8,   /* likewise: what the shim refuses or drops by itself */
+	FSMVP_OP_OPEN = 4,	 /* node, handle, arg0 = open flags */
+	FSMVP_OP_READ = 5,	 /* node, handle, arg0 = offset, arg1 = size */
+	FSMVP_OP_RELEASE = 6,	 /* never in a slot: histogram rows only */
+	FSMVP_OP_STATFS = 7,	 /* likewise */
+	FSMVP_OP_OTHER = 8,	 /* likewise: what the shim refuses or drops by itself */
+	FSMVP_OP_READLINK = 9,	 /* node */
+	FSMVP_OP_GETXATTR = 10,	 /* node, name, arg1 = room in bytes; 0: only the length is asked for */
+	FSMVP_OP_LISTXATTR = 11, /* node, arg1 as of GETXATTR */
 	FSMVP_OP_COUNT = 16,
 };
 
@@ -267,7 +292,10 @@ enum fsmvp_side {
 	FSMVP_SIDE_CONTROL = 2,
 };
 
-#define FSMVP_SLOT_BAD 1u /* slot.flags: the bytes control vouched for could not be read once already */
+#define FSMVP_OPEN_DROPS_PAGES                                                                               \
+	1u /* slot.length of an OPEN's answer: the kernel forgets the file's cached pages */
+#define FSMVP_ATTR_FOREVER UINT32_MAX /* attr.entry_ms, attr.attr_ms: until the kernel is told to forget */
+#define FSMVP_SLOT_BAD	   1u /* slot.flags: the bytes control vouched for could not be read once already */
 /* slot.flags, waiting.flags: the kernel has sent an INTERRUPT for it, and its caller's pid is not known here. */
 #define FSMVP_SLOT_INTERRUPTED 2u
 #define FSMVP_WAIT_LOCAL       4u /* waiting.flags: its bytes are here, a disk thread is to read them */
@@ -339,19 +367,32 @@ struct fsmvp_header {
 	uint32_t
 	    window_generation; /* written by control: the latest generation that a word of a window has had */
 	uint32_t waiting_high; /* one past the last waiting row ever used */
-	uint8_t pad2[1336];
+	uint64_t needs;	       /* features without which no process may work with the region */
+	/* enum fsmvp_epochs, written by the shim: whether the kernel forgets all names at once. */
+	uint32_t epochs;
+	uint8_t pad2[1324];
+};
+
+/* What is known of FUSE_NOTIFY_INC_EPOCH (FUSE 7.44). */
+enum fsmvp_epochs {
+	FSMVP_EPOCHS_UNKNOWN = 0, /* the kernel was not asked yet */
+	FSMVP_EPOCHS_KNOWN = 1,
+	FSMVP_EPOCHS_LACKING = 2,
 };
 
 /* A file's attributes, on the wire and in listings. */
 struct fsmvp_attr {
 	uint64_t node;
 	uint64_t size;
-	int64_t mtime_ns; /* since 1970; also atime and ctime */
-	uint32_t mode;	  /* S_IFMT and permissions */
+	int64_t mtime_ns; /* since 1970, as the next two */
+	int64_t atime_ns;
+	int64_t ctime_ns;
+	uint32_t mode; /* S_IFMT (a directory, a file or a symbolic link) and permissions */
 	uint32_t nlink;
 	uint32_t uid;
 	uint32_t gid;
-	uint64_t pad[3];
+	uint32_t entry_ms; /* how long the kernel keeps the name; FSMVP_ATTR_FOREVER, 0: not at all */
+	uint32_t attr_ms;  /* and the attributes */
 };
 
 struct fsmvp_slot {
@@ -364,8 +405,8 @@ struct fsmvp_slot {
 	uint64_t arg1;
 	uint64_t arg2;
 	int32_t error; /* control: 0 or a negative errno */
-	/* Control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); READDIR, bytes of
-	 * payload. */
+	/* Control: READ, bytes vouched for, from arg0 (less than asked only at the end of the file); OPEN,
+	 * FSMVP_OPEN_DROPS_PAGES or 0; READDIR, READLINK, GETXATTR and LISTXATTR, bytes of payload. */
 	uint32_t length;
 	/* Control: OPEN, the lease that the handle may read from; READ, the one to read from if it is not the
 	 * handle's. */
@@ -377,7 +418,7 @@ struct fsmvp_slot {
 	uint64_t picked_at;
 	uint64_t completed_at;
 	uint64_t replied_at;
-	uint16_t name_offset; /* into raw; LOOKUP */
+	uint16_t name_offset; /* into raw; LOOKUP, GETXATTR */
 	uint16_t name_length;
 	uint32_t raw_length;
 	struct fsmvp_attr attr; /* control: LOOKUP, GETATTR */
@@ -401,14 +442,17 @@ struct fsmvp_waiting {
 	uint64_t pad[5];
 };
 
-/* One entry of a listing in a payload row; the name follows, the record is padded to 8 bytes. */
+/* One entry of a listing in a payload row. With FSMVP_DIRENT_ATTR its struct fsmvp_attr follows, then the name; the
+ * record is padded to 8 bytes. Without attributes the kernel asks for them by a LOOKUP, if it needs any. */
 struct fsmvp_dirent {
-	struct fsmvp_attr attr;
+	uint64_t node;
 	uint64_t
 	    cursor; /* where a listing that saw this entry goes on: the entry's persisted sequence number */
+	uint32_t mode; /* as of struct fsmvp_attr */
 	uint16_t name_length;
-	uint16_t pad[3];
+	uint16_t flags; /* FSMVP_DIRENT_ATTR */
 };
+#define FSMVP_DIRENT_ATTR 1u
 
 struct fsmvp_handle {
 	uint64_t word; /* state | generation << 32 */
@@ -471,7 +515,8 @@ struct fsmvp_hello {
 	uint64_t features;
 	uint64_t identity; /* pid | start time << 32 */
 	uint64_t region_size;
-	char message[472];
+	uint64_t needs;
+	char message[464];
 };
 
 enum fsmvp_frame_type {
@@ -482,6 +527,12 @@ enum fsmvp_frame_type {
 	FSMVP_FRAME_QUIT = 5,	    /* control: end now; the mount is gone or going */
 	FSMVP_FRAME_LOG_LEVEL = 6,  /* control: u32 */
 	FSMVP_FRAME_DRAIN = 7,	    /* control: finish what is in your hands, then end: a successor goes on */
+	/* Control: u64 nodes, one or more, whose attributes the kernel is to forget, and so the entries of directories.
+	 * One acknowledgement for all. */
+	FSMVP_FRAME_INVALIDATE_NODES = 8,
+	/* Control: the kernel is to ask again for each name. If it cannot, header.epochs says so before the
+	 * acknowledgement. */
+	FSMVP_FRAME_INVALIDATE_NAMES = 9,
 };
 #define FSMVP_FRAME_MAX 4096u
 
@@ -491,8 +542,8 @@ struct fsmvp_frame {
 	uint64_t number; /* of the order, rising; 0 where nothing is acknowledged */
 };
 
-/* Offset -1: attributes only. Offset 0, length 0: every cached page too. Carried out after the LOOKUP, GETATTR and
- * READDIR slots completed before it were replied. */
+/* Offset -1: attributes only. Offset 0, length 0: every cached page too. This order and the two of nodes and names are
+ * carried out after the LOOKUP, GETATTR and READDIR slots completed before them were replied. */
 struct fsmvp_invalidate {
 	uint64_t node;
 	int64_t offset;
@@ -568,8 +619,15 @@ void fsmvp_histogram_add(struct fsmvp_histogram *row, uint64_t nanoseconds);
  * that. */
 uint64_t fsmvp_region_format(struct fsmvp_header *header);
 /* 0 if magic, ABI and every section of a region of `size` bytes are what this build expects; else a negative errno:
- * -EPROTO not ours, -EPROTONOSUPPORT another ABI, -EINVAL a section out of bounds. */
+ * -EPROTO not ours, -EPROTONOSUPPORT another ABI, -EOPNOTSUPP it needs a feature that this build lacks, or lacks one
+ * that this build needs, -EINVAL a section out of bounds. Sections that this build does not know are not looked at. */
 int fsmvp_region_check(const struct fsmvp_header *header, uint64_t size);
+
+/* The lowest feature of `needs` that is not in `features`, from 1; 0: all are. */
+static inline uint32_t fsmvp_feature_missing(uint64_t needs, uint64_t features)
+{
+	return (uint32_t)__builtin_ffsll((long long)(needs & ~features));
+}
 
 /* CLOCK_MONOTONIC, ns. */
 uint64_t fsmvp_now(void);

@@ -40,8 +40,8 @@ enum FakeShim {
       def me(pid=os.getpid()):
         fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
         return pid | (int(fields[19]) & 0xffffffff) << 32
-      def hello(status=0, message=b"", magic=0x6d61657274736673, abi=\(FSMVP_ABI), who=None):
-        return struct.pack("<QIiQQQ472s", magic, abi, status, 0, me() if who is None else who, SIZE, message)
+      def hello(status=0, message=b"", magic=0x6d61657274736673, abi=\(FSMVP_ABI), who=None, features=0, needs=0):
+        return struct.pack("<QIiQQQQ464s", magic, abi, status, features, me() if who is None else who, SIZE, needs, message)
       def fds(seals=6, size=SIZE, header=HEADER, device="/dev/fuse", flags=os.EFD_NONBLOCK):
         region = os.memfd_create("fake", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         os.ftruncate(region, size)

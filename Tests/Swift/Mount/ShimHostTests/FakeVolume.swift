@@ -30,6 +30,11 @@ final class FakeVolume: Volume {
   private(set) var miscounts = 0
   var isStalled = false
   private var stalled: [@Sendable () -> Void] = []
+  /// Lookups and listings are answered by `endLateness`.
+  var isLate = false
+  private(set) var late: [@Sendable () -> Void] = []
+  private(set) var lookups = 0
+  private(set) var lists = 0
   private(set) var reads = 0
   private(set) var badReads = 0
 
@@ -99,29 +104,48 @@ final class FakeVolume: Volume {
     for answer in stalled { answer() }
     stalled = []
   }
+  /// Answers what waits, from another thread, and goes on answering at once.
+  func endLateness() {
+    isLate = false
+    let answers = late
+    late = []
+    Task { @TransferLoop in for answer in answers { answer() } }
+  }
   func lease(of node: NodeID) -> (any Lease)? { leases.removeValue(forKey: node) }
 
   private func attributes(_ file: File) -> Attributes {
     Attributes(node: file.node, kind: .file, size: Int64(file.bytes.count), modified: 1_700_000_000_000_000_000)
   }
 
-  func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes {
-    guard directory == .root else { throw .notDirectory }
-    guard let file = files.first(where: { Array($0.name.utf8) == name.bytes }) else { throw .noEntry }
-    return attributes(file)
-  }
+  func directoriesToForget() async -> [NodeID] { [.root] }
 
-  func attributes(of node: NodeID) throws(Errno) -> Attributes {
-    if node == .root { return Attributes(node: .root, kind: .directory, modified: modified) }
-    guard let file = files.first(where: { $0.node == node }) else { throw .stale }
-    return attributes(file)
-  }
-
-  func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool) throws(Errno) {
-    guard directory == .root else { throw .notDirectory }
-    for file in files where file.cursor > cursor {
-      if !take(FileName(file.name), file.cursor, attributes(file)) { return }
+  func lookup(_ name: FileName, in directory: NodeID, reply: AttributesReply) {
+    lookups += 1
+    let answer = Result { () throws(Errno) in
+      guard directory == .root else { throw .notDirectory }
+      guard let file = files.first(where: { Array($0.name.utf8) == name.bytes }) else { throw .noEntry }
+      return attributes(file)
     }
+    if isLate { late.append { reply(answer) } } else { reply(answer) }
+  }
+
+  func attributes(of node: NodeID, reply: AttributesReply) {
+    reply { () throws(Errno) in
+      if node == .root { return Attributes(node: .root, kind: .directory, modified: modified) }
+      guard let file = files.first(where: { $0.node == node }) else { throw .stale }
+      return attributes(file)
+    }
+  }
+
+  func list(_ directory: NodeID, after cursor: UInt64, to listing: any Listing) {
+    lists += 1
+    guard directory == .root else { return listing.fail(.notDirectory) }
+    let entries = files.filter { $0.cursor > cursor }.map { (FileName($0.name), $0.cursor, attributes($0)) }
+    let answer: @Sendable () -> Void = {
+      for (name, cursor, attributes) in entries where !listing.add(name, cursor: cursor, attributes) { break }
+      listing.finish()
+    }
+    if isLate { late.append(answer) } else { answer() }
   }
 
   func open(_ node: NodeID, handle: HandleID, reply: @escaping @Sendable (Result<LeaseID?, Errno>) -> Void) {

@@ -48,7 +48,7 @@ import Wire
       let bytes = pattern(3 * 65536 + 17)
       volume.add("movie.mp4", bytes)
       volume.add("empty", [])
-      host.invalidateAttributes(of: [.root]) {}
+      host.invalidateAttributes(directories: [.root], files: []) {}
       let mountpoint = scratch.mountpoint
       #expect(try await away { FileManager.list(mountpoint).sorted() } == [".", "..", "empty", "movie.mp4"])
       #expect(try await away { FileManager.read(mountpoint + "/movie.mp4") } == .success(bytes))
@@ -117,13 +117,13 @@ import Wire
       let mountpoint = scratch.mountpoint
       for turn in 0..<5 {
         volume.add("new\(turn)", pattern(10))
-        host.invalidateAttributes(of: [.root]) {}
+        host.invalidateAttributes(directories: [.root], files: []) {}
         #expect(await eventually { host.link.unacknowledged == 0 })
         #expect(try await away { FileManager.list(mountpoint).filter { $0 != "." && $0 != ".." } } == ["new\(turn)"])
         #expect(try await away { FileManager.read(mountpoint + "/new\(turn)") } == .success(pattern(10)))
         let node = try #require(volume.files.first?.node)
         volume.remove("new\(turn)")
-        host.invalidateAttributes(of: [.root, node]) {}
+        host.invalidateAttributes(directories: [.root], files: [node]) {}
         #expect(await eventually { host.link.unacknowledged == 0 })
         #expect(try await away { access(mountpoint + "/new\(turn)", F_OK) == -1 && errno == ENOENT })
       }

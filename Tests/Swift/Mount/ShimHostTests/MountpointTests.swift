@@ -117,7 +117,7 @@ import Testing
     var book = OrderBook()
     var done: [Int] = []
     let first = book.add(.revoked(lease: 5)) { done.append(1) }
-    let second = book.add(.invalidateAttributes(node: 1))
+    let second = book.add(.invalidateAttributes(nodes: [1]))
     let third = book.add(.invalidatePages(node: 2)) { done.append(3) }
     #expect(book.frames == [first, second, third])
     #expect(first[8] == 1 && second[8] == 2 && third[8] == 3)

@@ -13,7 +13,7 @@ import Wire
   func many() {
     var book = OrderBook()
     var done = 0
-    for node in 1...100_000 as ClosedRange<UInt64> { _ = book.add(.invalidateAttributes(node: node)) { done += 1 } }
+    for node in 1...100_000 as ClosedRange<UInt64> { _ = book.add(.invalidateAttributes(nodes: [node])) { done += 1 } }
     #expect(book.count == 100_000 && book.frames.count == 100_000)
     for number in 1...100_000 as ClosedRange<UInt64> {
       let answer = book.acknowledge(number)

@@ -105,7 +105,7 @@ import Wire
       """
     try await mounted(successor: told) { _, _, host in
       var done: [Int] = []
-      host.invalidateAttributes(of: [.root]) { done.append(1) }
+      host.invalidateAttributes(directories: [.root], files: []) { done.append(1) }
       host.invalidatePages(of: NodeID(7)) { done.append(2) }
       #expect(await eventually { host.shims.contains { $0.identity == host.region?.standby } })
       #expect(done == [])
@@ -239,7 +239,7 @@ import Wire
       #expect(await eventually { host.channel == nil && host.shims.isEmpty })
       // The dead mount is not waited for.
       var isDone = false
-      host.invalidateAttributes(of: [.root]) { isDone = true }
+      host.invalidateAttributes(directories: [.root], files: []) { isDone = true }
       #expect(isDone)
       let path = scratch.mountpoint
       let probe = HangingCall { Mountpoint.probe(path) }

@@ -41,7 +41,7 @@ import Wire
     let node = volume.add("a", bytes)
     // The file behind a lease over the file holds wrong bytes, so that the bytes read tell where they are from.
     FileManager.write([UInt8](repeating: 0xdd, count: size), to: "\(scratch.backing)/\(node.rawValue)")
-    host.invalidateAttributes(of: [.root]) {}
+    host.invalidateAttributes(directories: [.root], files: []) {}
     #expect(await eventually { host.link.unacknowledged == 0 })
     do {
       try await body(Mount(scratch: scratch, volume: volume, window: window, host: host, node: node, bytes: bytes))

@@ -133,8 +133,14 @@ import Testing
     }
     #expect(try error(5) { $0.magic = 1 } == .notOurs)
     #expect(try error(5) { $0.abi = 99 } == .otherABI(99))
+    #expect(try error(5) { $0.needs = 1 << 40 } == .otherFeatures(needed: 41))
     #expect(try error(4) { _ in } == .missingDescriptors(4))
     #expect(try error(0) { _ in } == .missingDescriptors(0))
+  }
+
+  @Test("a newer side that only adds a feature is gone on with")
+  func addedFeature() throws {
+    #expect(try exchange(6) { $0.features = 1 << 40 }.get().descriptors.count == 6)
   }
 
   @Test("a refusal brings its sentence, also one without an end")
@@ -144,7 +150,7 @@ import Testing
       withUnsafeMutableBytes(of: &hello.message) { bytes in for index in bytes.indices { bytes[index] = 0x78 } }
     }.get()
     #expect(greeting.status == EACCES)
-    #expect(greeting.message == String(repeating: "x", count: 472))
+    #expect(greeting.message == String(repeating: "x", count: 464))
   }
 
   @Test("a peer that says nothing, or half, is waited for as long as was said and no longer")

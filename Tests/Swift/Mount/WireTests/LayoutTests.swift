@@ -1,5 +1,6 @@
 import CWire
 import Core
+import Glibc
 import Testing
 
 @testable import Wire
@@ -39,6 +40,7 @@ import Testing
     #expect(Header.offset(of: \.outage) == HeaderField.outage)
     #expect(Header.offset(of: \.answered) == HeaderField.answered)
     #expect(Header.offset(of: \.window_generation) == HeaderField.windowGeneration)
+    #expect(Header.offset(of: \.epochs) == HeaderField.epochs)
     typealias Slot = MemoryLayout<fsmvp_slot>
     #expect(Slot.offset(of: \.op) == SlotField.op)
     #expect(Slot.offset(of: \.flags) == SlotField.flags)
@@ -46,6 +48,7 @@ import Testing
     #expect(Slot.offset(of: \.handle) == SlotField.handle)
     #expect(Slot.offset(of: \.arg0) == SlotField.arg0)
     #expect(Slot.offset(of: \.arg1) == SlotField.arg1)
+    #expect(Slot.offset(of: \.arg2) == SlotField.arg2)
     #expect(Slot.offset(of: \.error) == SlotField.error)
     #expect(Slot.offset(of: \.length) == SlotField.length)
     #expect(Slot.offset(of: \.lease) == SlotField.lease)
@@ -55,10 +58,6 @@ import Testing
     #expect(Slot.offset(of: \.name_offset) == SlotField.nameAndRaw)
     #expect(Slot.offset(of: \.attr) == SlotField.attributes)
     #expect(Slot.offset(of: \.window_generation) == SlotField.windowGeneration)
-    typealias Dirent = MemoryLayout<fsmvp_dirent>
-    #expect(Dirent.offset(of: \.cursor) == DirentField.cursor)
-    #expect(Dirent.offset(of: \.name_length) == DirentField.nameLength)
-    #expect(Dirent.size == DirentField.name)
     typealias Handle = MemoryLayout<fsmvp_handle>
     #expect(Handle.offset(of: \.node) == HandleField.node)
     #expect(Handle.offset(of: \.bytes) == HandleField.bytes)
@@ -114,7 +113,8 @@ import Testing
     test.submitGetattr(0)
     _ = taken(ring)
     let attributes = WireAttributes(
-      node: 0x0102_0304_0506_0708, size: 0x1_0000_0001, modified: -2, mode: 0o100644, nlink: 1, uid: 1000, gid: 1001)
+      node: 0x0102_0304_0506_0708, size: 0x1_0000_0001, modified: -2, accessed: 3, changed: 0x0405, mode: 0o100644,
+      nlink: 1, uid: 1000, gid: 1001, entryMilliseconds: 1500)
     #expect(ring.complete(SlotID(index: 0, generation: 0), .attributes(attributes)))
     let row = UnsafeRawBufferPointer(start: test.slots, count: 512)
     #expect(
@@ -122,9 +122,11 @@ import Testing
         0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,  // node
         0x01, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00,  // size
         0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,  // mtime
+        0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  // atime
+        0x05, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  // ctime
         0xa4, 0x81, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00,  // mode, nlink
         0xe8, 0x03, 0x00, 0x00, 0xe9, 0x03, 0x00, 0x00,  // uid, gid
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0xdc, 0x05, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff,  // the name is kept for 1.5 s, attributes for ever
       ])
     #expect(Array(row[56..<72]) == [UInt8](repeating: 0, count: 16))
 
@@ -137,25 +139,48 @@ import Testing
     #expect(Array(UnsafeRawBufferPointer(start: test.words + 1, count: 8)) == [5, 0, 0, 0, 0, 0, 0, 0])
   }
 
-  @Test("a listing's record is these bytes, padded to eight")
+  @Test("a listing's record is these bytes, padded to eight, with attributes or without")
   func dirent() throws {
+    let attributes = WireAttributes(
+      node: 9, size: 0, modified: 0, accessed: 0, changed: 0, mode: 0o040755, nlink: 2, uid: 0, gid: 0)
+    func bytes(hasAttributes: Bool) -> [UInt8] {
+      var listing = ListingWriter(
+        ListingRequest(after: 0, room: 4096, hasAttributes: hasAttributes), slot: SlotID(index: 2, generation: 0))
+      let fits = listing.append(name: Array("abc".utf8), cursor: 0x0102, attributes: attributes)
+      #expect(fits)
+      return listing.bytes
+    }
+    let head: [UInt8] = [
+      9, 0, 0, 0, 0, 0, 0, 0,  // node
+      0x02, 0x01, 0, 0, 0, 0, 0, 0,  // cursor
+      0xed, 0x41, 0, 0, 0x03, 0x00,  // mode, name_length
+    ]
+    let name: [UInt8] = [0x61, 0x62, 0x63, 0, 0, 0, 0, 0]
+    #expect(bytes(hasAttributes: false) == head + [0, 0] + name)
+    let record = withUnsafeBytes(of: attributes.record) { Array($0) }
+    #expect(record.count == 64 && record[40..<48] == [0xed, 0x41, 0, 0, 2, 0, 0, 0])
+    #expect(bytes(hasAttributes: true) == head + [1, 0] + record + name)
+  }
+
+  @Test("an answer of up to 4 KiB lies in the slot's payload row, a longer one in its listing row")
+  func payload() throws {
     let test = try TestRegion()
     let ring = test.ring()
-    test.payload(2).initializeMemory(as: UInt8.self, repeating: 0xaa, count: 4096)
-    var listing = ring.listing(for: SlotID(index: 2, generation: 0))
-    let attributes = WireAttributes(node: 9, size: 0, modified: 0, mode: 0o040755, nlink: 2, uid: 0, gid: 0)
-    let fits = listing.append(name: Array("abc".utf8), cursor: 0x0102, attributes: attributes)
-    #expect(fits)
-    #expect(listing.count == 88)
-    let row = Array(UnsafeRawBufferPointer(start: test.payload(2), count: 89))
-    #expect(Array(row[0..<8]) == [9, 0, 0, 0, 0, 0, 0, 0])
-    #expect(Array(row[24..<32]) == [0xed, 0x41, 0, 0, 2, 0, 0, 0])
-    #expect(
-      Array(row[64..<89]) == [
-        0x02, 0x01, 0, 0, 0, 0, 0, 0,  // cursor
-        0x03, 0x00, 0, 0, 0, 0, 0, 0,  // name_length
-        0x61, 0x62, 0x63, 0, 0, 0, 0, 0, 0xaa,
-      ])
+    func answer(_ index: Int, _ count: Int) throws -> (UInt32, Int32) {
+      test.submit(index) { $0.op = FSMVP_OP_READDIR.rawValue }
+      let id = try #require(taken(ring).first?.id)
+      ring.complete(id, .payload([UInt8](repeating: UInt8(index), count: count)))
+      defer { test.step(index, FSMVP_DONE, FSMVP_FREE) }
+      return (test.slots[index].length, test.slots[index].error)
+    }
+    #expect(try answer(3, 4096) == (4096, 0))
+    #expect(test.payload(3)[4095] == 3 && test.listing(3)[0] == 0)
+    #expect(try answer(3, 32_768) == (32_768, 0))
+    #expect(test.listing(3)[32_767] == 3 && test.listing(4)[0] == 0)
+    #expect(try answer(3, 32_769) == (0, -EIO))
+    // A slot that is not reserved has no listing row.
+    #expect(try answer(200, 4096) == (4096, 0))
+    #expect(try answer(200, 4097) == (0, -EIO))
   }
 
   @Test("a handle row of these bytes is this open file")
@@ -227,9 +252,9 @@ import Testing
   func header() throws {
     let test = try TestRegion()
     let bytes = Array(UnsafeRawBufferPointer(start: test.base, count: 4096))
-    #expect(Array(bytes[0..<16]) == Array("sfstream".utf8) + [4, 0, 0, 0, 0, 0x10, 0, 0])
+    #expect(Array(bytes[0..<16]) == Array("sfstream".utf8) + [5, 0, 0, 0, 0, 0x10, 0, 0])
     #expect(
-      Array(bytes[224..<384]) == [
+      Array(bytes[224..<400]) == [
         0x00, 0x10, 0x00, 0x00, 0, 0, 0, 0, 0x10, 0x00, 0x00, 0x00, 0x00, 0x20, 0x00, 0x00,  // 16 buffers of 8 KiB
         0x00, 0x10, 0x02, 0x00, 0, 0, 0, 0, 0x00, 0x10, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00,  // 4,096 words
         0x00, 0x90, 0x02, 0x00, 0, 0, 0, 0, 0x00, 0x10, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00,  // 4,096 slots of 512
@@ -240,17 +265,21 @@ import Testing
         0x00, 0x90, 0xc2, 0x05, 0, 0, 0, 0, 0x80, 0x00, 0x00, 0x00, 0x40, 0x08, 0x00, 0x00,  // 128 histograms
         0x00, 0xb0, 0xc6, 0x05, 0, 0, 0, 0, 0x00, 0x40, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00,  // 16,384 frames
         0x00, 0xb0, 0xc8, 0x05, 0, 0, 0, 0, 0x00, 0x80, 0x00, 0x00, 0x80, 0x01, 0x00, 0x00,  // 32,768 waiting of 384
+        0x00, 0xb0, 0x88, 0x06, 0, 0, 0, 0, 0x80, 0x00, 0x00, 0x00, 0x00, 0x80, 0x00, 0x00,  // 128 listings of 32 KiB
       ])
   }
 
   @Test("orders are these bytes on the link")
   func orders() {
     #expect(
-      Order.invalidateAttributes(node: 0x0a0b).frame(number: 7) == [
-        0x28, 0, 0, 0, 0x03, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0x0b, 0x0a, 0, 0, 0, 0, 0, 0,
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0,
+      Order.invalidateAttributes(nodes: [0x0a0b, 2]).frame(number: 7) == [
+        0x20, 0, 0, 0, 0x08, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0x0b, 0x0a, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
       ])
-    #expect(Order.invalidatePages(node: 1).frame(number: 1).suffix(16).allSatisfy { $0 == 0 })
+    let most = Order.invalidateAttributes(nodes: Array(repeating: 1, count: Order.nodesMax)).frame(number: 1)
+    #expect(most.count == 4096)
+    #expect(Order.invalidateNames.frame(number: 9) == [0x10, 0, 0, 0, 0x09, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0])
+    let pages = Order.invalidatePages(node: 1).frame(number: 1)
+    #expect(pages.count == 40 && pages[4] == 3 && pages[16] == 1 && pages.suffix(16).allSatisfy { $0 == 0 })
     #expect(
       Order.revoked(lease: 0x2_0000_0001).frame(number: 8) == [
         0x18, 0, 0, 0, 0x04, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0,

@@ -68,6 +68,37 @@ import Testing
     #expect(try edited { $0.stride /= 2 } == .badSections)
   }
 
+  @Test("what the other side only adds is no reason to refuse; what it needs and this version lacks is one")
+  func features() throws {
+    func error(
+      more: Int = 0, _ edit: (UnsafeMutablePointer<fsmvp_header>) -> Void
+    ) throws -> RegionError? {
+      let size = Int(fsmvp_region_format(nil)) + more
+      let (descriptor, base, length) = try TestRegion.make(size: size) {
+        $0.pointee.region_size = UInt64(size)
+        edit($0)
+      }
+      defer { munmap(base, length) }
+      do throws(RegionError) {
+        _ = try Region(descriptor: descriptor.number)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    #expect(try error { $0.pointee.features = 1 << 40 } == nil)
+    // A section that is not known here.
+    #expect(
+      try error(more: 65_536) { header in
+        header.pointee.features = 1 << 40
+        withUnsafeMutableBytes(of: &header.pointee.sections) {
+          $0.storeBytes(of: fsmvp_region_format(nil), toByteOffset: 11 * 16, as: UInt64.self)
+        }
+      } == nil)
+    #expect(try error { $0.pointee.needs = 1 << 40 } == .otherFeatures)
+    #expect(fsmvp_feature_missing(0b1100, 0b1010) == 3 && fsmvp_feature_missing(0b1000, 0b1010) == 0)
+  }
+
   @Test("a directory changed after the check moves nothing")
   func directoryIsReadOnce() throws {
     let test = try TestRegion()

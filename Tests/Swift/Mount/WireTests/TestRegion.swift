@@ -59,7 +59,12 @@ final class TestRegion: @unchecked Sendable {
   }
   var maps: UnsafeMutablePointer<UInt64> { section(FSMVP_SECTION_MAPS).assumingMemoryBound(to: UInt64.self) }
   var frames: UnsafeMutablePointer<UInt64> { section(FSMVP_SECTION_FRAMES).assumingMemoryBound(to: UInt64.self) }
-  func payload(_ index: Int) -> UnsafeMutableRawPointer { section(FSMVP_SECTION_PAYLOAD) + index * 4096 }
+  func payload(_ index: Int) -> UnsafeMutablePointer<UInt8> {
+    (section(FSMVP_SECTION_PAYLOAD) + index * 4096).assumingMemoryBound(to: UInt8.self)
+  }
+  func listing(_ index: Int) -> UnsafeMutablePointer<UInt8> {
+    (section(FSMVP_SECTION_LISTINGS) + index * 32_768).assumingMemoryBound(to: UInt8.self)
+  }
 
   func ring() -> SlotRing { SlotRing(region: region, shimBell: shimBell) }
   func state(_ index: Int) -> fsmvp_slot_state {

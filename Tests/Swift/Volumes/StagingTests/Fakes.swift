@@ -400,7 +400,8 @@ final class FakeHost: VolumeHost {
     acknowledge(done)
   }
   var windowUses: any WindowUses { NeverUsed() }
-  func invalidateAttributes(of nodes: [NodeID], done: @escaping @DispatchLoop () -> Void) {
+  func invalidateAttributes(directories: [NodeID], files: [NodeID], done: @escaping @DispatchLoop () -> Void) {
+    let nodes = directories + files
     invalidated.append(nodes)
     onInvalidate?(nodes)
     acknowledge(done)

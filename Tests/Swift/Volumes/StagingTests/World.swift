@@ -2,6 +2,7 @@ import ControlModel
 import Core
 import Glibc
 import Support
+import Synchronization
 import Testing
 import Volume
 
@@ -170,4 +171,60 @@ final class World {
     for name in ["", "-wal", "-shm", "-journal"] { unlink(folder + "/staged.sqlite" + name) }
     rmdir(folder)
   }
+}
+
+/// Asks as the mount does; the staged files are known at once.
+extension StagedVolume {
+  func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes {
+    let heard = Heard()
+    lookup(name, in: directory, reply: AttributesReply(heard, RequestID(index: 0, generation: 0), in: directory))
+    return try heard.attributes()
+  }
+
+  func attributes(of node: NodeID) throws(Errno) -> Attributes {
+    let heard = Heard()
+    attributes(of: node, reply: AttributesReply(heard, RequestID(index: 0, generation: 0)))
+    return try heard.attributes()
+  }
+
+  /// All that `take` takes.
+  func list(_ directory: NodeID, after cursor: UInt64, take: @escaping (FileName, UInt64, Attributes) -> Bool)
+    throws(Errno)
+  {
+    let listing = HeardListing()
+    list(directory, after: cursor, to: listing)
+    for entry in try listing.all.withLock({ $0 })?.get() ?? [] where !take(entry.0, entry.1, entry.2) { return }
+  }
+}
+
+/// An answer that has to be there when the call returns.
+private final class Heard: Answering {
+  private let answer = Mutex<Result<Attributes, Errno>?>(nil)
+
+  func attributes() throws(Errno) -> Attributes {
+    guard let answer = answer.withLock({ $0 }) else { throw Errno(ETIMEDOUT) }
+    return try answer.get()
+  }
+
+  func answer(_ request: RequestID, in directory: NodeID?, attributes: Result<Attributes, Errno>) {
+    answer.withLock { $0 = attributes }
+  }
+  func answer(_ request: RequestID, bytes: Result<[UInt8], Errno>) {}
+  func isWanted(_ request: RequestID) -> Bool { true }
+}
+
+private final class HeardListing: Listing {
+  private let entries = Mutex<[(FileName, UInt64, Attributes)]>([])
+  let all = Mutex<Result<[(FileName, UInt64, Attributes)], Errno>?>(nil)
+
+  func add(_ name: FileName, cursor: UInt64, _ attributes: Attributes) -> Bool {
+    entries.withLock { $0.append((name, cursor, attributes)) }
+    return true
+  }
+  func finish() {
+    let entries = entries.withLock { $0 }
+    all.withLock { $0 = .success(entries) }
+  }
+  func fail(_ error: Errno) { all.withLock { $0 = .failure(error) } }
+  var isWanted: Bool { true }
 }

@@ -7,15 +7,15 @@ import VolumeKinds
 package struct TextKind: VolumeKind {
   package let name = "texts"
   package let mountpoint: String
-  private let texts: [(name: String, content: String)]
+  private let contents: TextContents
 
-  package init(mountpoint: String, texts: [(name: String, content: String)]) {
+  package init(mountpoint: String, contents: TextContents) {
     self.mountpoint = mountpoint
-    self.texts = texts
+    self.contents = contents
   }
 
   package func open(stateFolder: String) async throws -> OpenVolume {
-    let volume = try TextVolume(texts, folder: stateFolder)
+    let volume = try TextVolume(contents, folder: stateFolder)
     return OpenVolume(volume, roots: volume.roots, routes: TextRoutes.group(volume))
   }
 }

@@ -1,14 +1,16 @@
 import CLinux
 import Core
+import EventLoop
 import Glibc
 import Volume
 import VolumeKinds
 
 /// A volume of a few texts in one directory, read-only: the smallest kind there can be. Each text is a file in the
-/// state folder, and marked from the beginning, so that the shim serves it by itself.
+/// state folder, and marked from the beginning, so that the shim serves it by itself. `TextVolume+Names` has the names.
 @DispatchLoop
 final class TextVolume: MountedVolume {
   let texts: [Text]
+  let contents: TextContents
   private let folder: String
   /// A descriptor of the folder.
   private let root: Int32
@@ -26,15 +28,15 @@ final class TextVolume: MountedVolume {
     var size: Int64 { Int64(content.utf8.count) }
     /// The name of the backing file.
     var fileName: String { "\(node.rawValue).text" }
-    var attributes: Attributes { Attributes(node: node, kind: .file, size: size, modified: 1_700_000_000_000_000_000) }
   }
 
   /// - Parameter folder: the volume's own; the backing files are made there.
-  init(_ texts: [(name: String, content: String)], folder: String) throws(Errno) {
+  init(_ contents: TextContents, folder: String) throws(Errno) {
     self.folder = folder
-    self.texts = texts.enumerated().map { Text(name: $1.name, content: $1.content, node: NodeID(UInt64($0) + 2)) }
+    self.contents = contents
+    texts = contents.texts.enumerated().map { Text(name: $1.name, content: $1.content, node: NodeID(UInt64($0) + 2)) }
     root = clinux_open(folder, O_RDONLY | O_DIRECTORY, 0)
-    for text in self.texts {
+    for text in texts {
       let file = clinux_open("\(folder)/\(text.fileName)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
       defer { close(file) }
       let bytes = Array(text.content.utf8)
@@ -62,34 +64,13 @@ final class TextVolume: MountedVolume {
     close(root)
   }
 
-  // MARK: Names
-
   var isReadOnly: Bool { true }
 
   var statistics: VolumeStatistics {
     VolumeStatistics(bytes: texts.reduce(0) { $0 + $1.size }, files: Int64(texts.count))
   }
 
-  func lookup(_ name: FileName, in directory: NodeID) throws(Errno) -> Attributes {
-    guard directory == .root else { throw .notDirectory }
-    guard let text = texts.first(where: { FileName($0.name) == name }) else { throw .noEntry }
-    return text.attributes
-  }
-
-  func attributes(of node: NodeID) throws(Errno) -> Attributes {
-    if node == .root { return Attributes(node: .root, kind: .directory, modified: 1_700_000_000_000_000_000) }
-    guard let text = text(node) else { throw .stale }
-    return text.attributes
-  }
-
-  func list(_ directory: NodeID, after cursor: UInt64, take: (FileName, UInt64, Attributes) -> Bool) throws(Errno) {
-    guard directory == .root else { throw .notDirectory }
-    for text in texts where text.node.rawValue > cursor {
-      if !take(FileName(text.name), text.node.rawValue, text.attributes) { return }
-    }
-  }
-
-  private func text(_ node: NodeID) -> Text? { texts.first { $0.node == node } }
+  func text(_ node: NodeID) -> Text? { texts.first { $0.node == node } }
 
   // MARK: Bytes
 

@@ -26,7 +26,8 @@ struct TextVolumeTests {
       mountpoint: folder + "/other", fsname: "fsmvp-\(folder.split(separator: "/").last ?? "")",
       runtimeFolder: folder + "/run",
       shimPath: try Self.shim(), roots: [], volumeID: 1)
-    let kind = TextKind(mountpoint: folder + "/mnt", texts: [("one.txt", "a few words"), ("empty.txt", "")])
+    let kind = TextKind(
+      mountpoint: folder + "/mnt", contents: TextContents([("one.txt", "a few words"), ("empty.txt", "")]))
     let mount = try await Mount.open(kind, like: options, state: folder + "/state")
     try await mount.start()
     let server = try ControlServer(
