@@ -89,12 +89,14 @@ package struct KeepTime: Equatable, Sendable {
 package struct FileName: Hashable, Sendable, CustomStringConvertible {
   package let bytes: [UInt8]
   package init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+  package init(_ bytes: [UInt8]) { self.bytes = bytes }
   package init(_ text: String) { self.init(text.utf8) }
   package var description: String { String(decoding: bytes, as: UTF8.self) }
 
   /// Whether a directory may hold it: 1 to 255 bytes, neither `.` nor `..`, no `/` and no NUL.
   package var isValid: Bool {
-    !bytes.isEmpty && bytes.count <= 255 && bytes != [0x2e] && bytes != [0x2e, 0x2e] && !bytes.contains(0x2f)
-      && !bytes.contains(0)
+    guard 1...255 ~= bytes.count else { return false }
+    for byte in bytes where byte == 0x2f || byte == 0 { return false }
+    return bytes[0] != 0x2e || bytes.count > 2 || bytes[bytes.count - 1] != 0x2e
   }
 }

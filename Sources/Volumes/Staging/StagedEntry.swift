@@ -102,6 +102,8 @@ struct StagedRecord: Sendable {
   var order: UInt64
   /// Its path leads to it. Once false it is never true again.
   var isNamed = true
+  /// The pair's hash, of which the usual id is made: a listing of all items makes no text of their other parts.
+  private let hash: UInt64
   /// Three lengths of two bytes each, then file id, recipient, name, and an id that is not the usual one.
   private let text: [UInt8]
 
@@ -109,6 +111,7 @@ struct StagedRecord: Sendable {
     size = entry.size
     modified = entry.modified
     self.order = order
+    hash = entry.pair.hash
     let parts = [Array(entry.fileID.utf8), Array(entry.recipient.utf8), entry.name.bytes]
     let id = entry.id == StagedNames.usual(entry.pair) ? [] : Array(entry.id.utf8)
     var text: [UInt8] = []
@@ -124,8 +127,16 @@ struct StagedRecord: Sendable {
   /// Its origin has another file.
   mutating func replace(size: Int64, modified: Int64) { (self.size, self.modified) = (size, modified) }
 
+  /// The name of its directory.
+  var directoryName: FileName {
+    let end = 6 + length(0) + length(1) + length(2)
+    return end == text.count ? StagedNames.usual(hash) : FileName(text[end...])
+  }
+
+  private func length(_ part: Int) -> Int { Int(text[2 * part]) | Int(text[2 * part + 1]) << 8 }
+
   func entry(_ seq: UInt64) -> StagedEntry {
-    let lengths = (0..<3).map { Int(text[2 * $0]) | Int(text[2 * $0 + 1]) << 8 }
+    let lengths = (0..<3).map { length($0) }
     var from = 6
     func part(_ length: Int) -> ArraySlice<UInt8> {
       defer { from += length }

@@ -60,8 +60,9 @@ extension StagedItems {
       while true {
         let page = page(from: from, limit: 64)
         for (seq, record) in page where record.isNamed {
-          let entry = record.entry(seq)
-          guard take(FileName(entry.id), seq + 1, entry.directoryAttributes) else { return }
+          let attributes = Attributes(
+            node: StagedNode.directory(seq).node, kind: .directory, modified: record.modified)
+          guard take(record.directoryName, seq + 1, attributes) else { return }
         }
         guard page.count == 64, let last = page.last else { return }
         from = last.seq + 1

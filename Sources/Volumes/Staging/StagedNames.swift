@@ -15,6 +15,17 @@ struct StagedNames: Sendable {
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
+  static func usual(_ hash: UInt64) -> FileName {
+    FileName(
+      [UInt8](unsafeUninitializedCapacity: 16) { digits, count in
+        for place in 0..<16 {
+          let digit = UInt8(truncatingIfNeeded: hash >> UInt64(60 - 4 * place)) & 0xf
+          digits[place] = digit < 10 ? 0x30 + digit : 0x61 + digit - 10
+        }
+        count = 16
+      })
+  }
+
   /// A name that nothing has, kept for the caller from now on but not visible.
   mutating func reserve(base: String) -> String {
     var id = base

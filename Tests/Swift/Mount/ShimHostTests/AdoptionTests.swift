@@ -105,6 +105,31 @@ import Volume
     }
   }
 
+  @Test("a lookup and a listing that the dead one had not answered are asked again, and may be answered late again")
+  @DispatchLoop func names() async throws {
+    let callers = Callers()
+    try await leftBehind { scratch, volume, dead in
+      volume.isLate = true
+      let mountpoint = scratch.mountpoint
+      callers.lookup = HangingCall { access(mountpoint + "/a", F_OK) }
+      #expect(await eventually { volume.late.count == 1 })
+      callers.listing = HangingCall { FileManager.list(mountpoint).sorted() }
+      #expect(await eventually { volume.late.count == 2 })
+    } _: { scratch, volume, host in
+      volume.isLate = true
+      try await host.start(adopting: try find(scratch))
+      #expect(await eventually { volume.late.count == 2 })
+      // Its shim dies, too, while both wait.
+      try await host.killShim()
+      #expect(volume.late.count == 2, "its successor goes on with the same two")
+      volume.endLateness()
+      let (lookup, listing) = (try #require(callers.lookup), try #require(callers.listing))
+      #expect(await Task.detached { lookup.join() }.value == 0)
+      #expect(await Task.detached { listing.join() }.value == [".", "..", "a"])
+      #expect(await eventually { host.figures?.inHand == 0 })
+    }
+  }
+
   @Test("leases that stand are handed to the volume with their marks; what it does not want is revoked")
   @DispatchLoop func leases() async throws {
     try await leftBehind { scratch, volume, dead in
@@ -139,7 +164,7 @@ import Volume
 
   @Test("another mount point, volume or cache folder is another mount: the shims are ended, and it is made anew")
   @DispatchLoop func changed() async throws {
-    for change in [{ $0.mountpoint += "2" }, { $0.volumeID = 8 }, { $0.roots = [] }]
+    for change in [{ $0.mountpoint += "2" }, { $0.volumeID = 8 }, { $0.roots = [] }, { $0.allowOther = true }]
       as [(inout ShimHost.Options) -> Void]
     {
       try await leftBehind { scratch, volume, plain in
@@ -241,4 +266,8 @@ import Volume
 
 /// State of a test that goes on in another closure.
 @DispatchLoop private final class Descriptors { var number: Int32 = -1 }
+@DispatchLoop private final class Callers {
+  var lookup: HangingCall<Int32>?
+  var listing: HangingCall<[String]>?
+}
 @DispatchLoop private final class Readers { var call: HangingCall<Result<[UInt8], Errno>>? }

@@ -48,6 +48,7 @@ final class FakeVolume: Volume {
   nonisolated init(folder: String) { self.folder = folder }
 
   var isReadOnly: Bool { true }
+  var keepsPages = true
   var statistics: VolumeStatistics {
     VolumeStatistics(bytes: files.reduce(0) { $0 + Int64($1.bytes.count) }, files: Int64(files.count))
   }

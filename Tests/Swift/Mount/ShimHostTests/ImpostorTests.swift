@@ -60,6 +60,17 @@ import Wire
         == .hello(.noAnswer(Errno(EPIPE))))
   }
 
+  @Test(
+    "a shim that needs a feature which is not known here is refused in one sentence, in its hello and in its region")
+  func features() async throws {
+    #expect(
+      try await refusal("accept(); say(hello(needs=1 << 40), fds()); time.sleep(60)")
+        == .hello(.otherFeatures(needed: 41)))
+    let needing = "HEADER[:2760] + struct.pack('<Q', 1 << 40) + HEADER[2768:]"
+    #expect(
+      try await refusal("accept(); say(hello(), fds(header=\(needing))); time.sleep(60)") == .region(.otherFeatures))
+  }
+
   @Test("a hello in another process's name is not the shim's")
   func impostor() async throws {
     #expect(try await refusal("accept(); say(hello(who=1), fds()); time.sleep(60)") == .impostor(1))

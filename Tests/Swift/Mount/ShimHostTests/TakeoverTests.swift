@@ -95,9 +95,9 @@ import Wire
     let told = """
       register(); await_end(); claim(); accept(); say(hello(), handed)
       connection.recv(20, socket.MSG_WAITALL) # the log's level
-      data = connection.recv(32 + 24 + 8 + 8, socket.MSG_WAITALL)
-      first = struct.unpack_from("<IIQQ", data); second = struct.unpack_from("<IIQQ", data, 40)
-      if (first[1], first[2], first[3]) == (3, 1, 1) and (second[1], second[2]) == (3, 2):
+      data = connection.recv(24 + 40, socket.MSG_WAITALL)
+      first = struct.unpack_from("<IIQQ", data); second = struct.unpack_from("<IIQQ", data, 24)
+      if (first[1], first[2], first[3]) == (8, 1, 1) and (second[1], second[2]) == (3, 2):
         say(frame(1, 1) + frame(1, 2))
       while True:
         time.sleep(0.05)

@@ -51,6 +51,74 @@ struct TextVolumeTests {
     #expect(heard.events == ["snapshot", "text_opened"])
   }
 
+  /// A mount of its own for calls that block, made elsewhere.
+  @DispatchLoop
+  private func mounted<Value: Sendable>(
+    _ contents: TextContents, _ look: @escaping @Sendable (String) -> Value
+  ) async throws -> Value {
+    let folder = try TestFolder.make("texts")
+    defer { Self.clear(folder) }
+    mkdir(folder + "/run", 0o700)
+    let options = ShimHost.Options(
+      mountpoint: folder + "/other", fsname: "fsmvp-\(folder.split(separator: "/").last ?? "")",
+      runtimeFolder: folder + "/run", shimPath: try Self.shim(), roots: [], volumeID: 1)
+    let mount = try await Mount.open(
+      TextKind(mountpoint: folder + "/mnt", contents: contents), like: options, state: folder + "/state")
+    try await mount.start()
+    let value = await OwnThread.run { look(folder + "/mnt") }
+    mount.volume.stop()
+    await mount.host.stop()
+    await mount.volume.remove(forget: false)
+    #expect(!MountTable.current().isMounted(folder + "/mnt"))
+    return value
+  }
+
+  @Test("modes, the three times, links and extended attributes are the volume's") @DispatchLoop
+  func attributes() async throws {
+    var contents = TextContents([("one.txt", "a few words")])
+    contents.links = [("link", "one.txt"), ("far", "/nowhere/\(String(repeating: "x", count: 200))")]
+    @Sendable nonisolated func python(_ call: String) -> String {
+      "python3 -c \"import os\ntry: print(\(call))\nexcept OSError as error: print(error.errno)\""
+    }
+    let answers = try await mounted(contents) { path in
+      [
+        "stat -c '%a %s %X %Y %Z %F' one.txt", "stat -c '%a %s %F' link", "readlink link", "readlink far | wc -c",
+        "cat link", python("os.getxattr('one.txt', 'user.words')"), python("os.listxattr('one.txt')"),
+        python("os.getxattr('one.txt', 'user.other')"), python("os.listxattr('link', follow_symlinks=False)"),
+        python("os.setxattr('one.txt', 'user.words', b'4')"), "ls | sort | tr '\\n' ' '",
+      ].map { shell("cd '\(path)' && \($0)").output }
+    }
+    let made = 1_700_000_000
+    #expect(
+      answers == [
+        "640 11 \(made + 86_400) \(made) \(made + 172_800) regular file\n", "777 7 symbolic link\n", "one.txt\n",
+        "210\n", "a few words", "b'3'\n", "['user.words']\n", "\(ENODATA)\n", "[]\n", "\(EROFS)\n", "far link one.txt ",
+      ])
+  }
+
+  @Test("names that are looked up elsewhere are answered as others are, many at a time") @DispatchLoop
+  func slowNames() async throws {
+    let names = (0..<40).map { "text \($0)" }
+    var contents = TextContents(names.map { ($0, "bytes of \($0)") })
+    contents.slowNames = Set(names)
+    let texts = try await mounted(contents) { path in names.map { Self.read("\(path)/\($0)") } }
+    #expect(texts == names.map { "bytes of \($0)" })
+  }
+
+  @Test("a directory of 100,000 entries has each of them once, by name and with attributes") @DispatchLoop
+  func crowd() async throws {
+    var contents = TextContents([])
+    contents.crowd = 100_000
+    let answers = try await mounted(contents) { path in
+      [
+        "ls -f crowd | sort | uniq -c | awk '{ print $1 }' | uniq -c | xargs",
+        "ls -lU crowd | awk 'NR > 1 { sum += $5 } END { printf \"%.0f\\n\", sum }'", "stat -c %s 'crowd/file 99999'",
+        "ls 'crowd/file 100000' 2>/dev/null; echo $?",
+      ].map { shell("cd '\(path)' && \($0)").output }
+    }
+    #expect(answers == ["100002 1\n", "4999950000\n", "99999\n", "2\n"])
+  }
+
   private struct Heard: Sendable {
     var text: String?
     var empty: String?
