@@ -2,6 +2,7 @@
 reaches each."""
 
 import contextlib
+import os
 import pathlib
 import re
 import struct
@@ -101,15 +102,14 @@ class Traffic:
                 return
             path = done.out.rstrip("\n")
             want = sim.bytes(file, "traffic")
-            reading = Background(lambda: open(path, "rb").read())
-            while reading.is_running:
-                # A process that dies of it leaves the reader waiting for the next one.
-                if not is_alive(run.process.pid):
-                    run.process.wait()
-                    run.start(expect_ready=False)
-                time.sleep(0.002)
-            assert reading.result() == want, "a freshly staged file"
+            assert self.until_answered(lambda: open(path, "rb").read()) == want, "a freshly staged file"
             run.cli("unstage", path)
+        elif kind == "list":
+            done = run.cli("stage", sim.add(4096), "--recipient", "traffic")
+            if done.code == 0:
+                item = done.out.rstrip("\n").split("/")[-2]
+                assert item in self.until_answered(lambda: os.listdir(f"{run.mount}/Staged")), "a fresh listing"
+                run.cli("unstage", item)
         elif kind == "cancel":
             file = sim.add(MiB, f"gated {self.number}.bin")
             gate = sim.gate(file=file)
@@ -140,6 +140,16 @@ class Traffic:
             # Its end is seen a moment after that of its output.
             time.sleep(0.05)
 
+    def until_answered(self, call):
+        """The result of a call on the mount. A process that dies of it leaves the caller waiting for the next one."""
+        run, waiting = self.stand.run, Background(call)
+        while waiting.is_running:
+            if not is_alive(run.process.pid):
+                run.process.wait()
+                run.start(expect_ready=False)
+            time.sleep(0.002)
+        return waiting.result()
+
     KINDS = {
         "cancel": "cancel",
         "takeover": "takeover",
@@ -151,6 +161,7 @@ class Traffic:
         "reply.refused": "stage",
         "control.adopt": "adopt",
         "control.cancel": "cancel",
+        "control.payload": "list",
     }
 
     def kind(self, name):
