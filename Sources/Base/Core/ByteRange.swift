@@ -1,6 +1,6 @@
 /// A half-open range of bytes of a file: `start ..< end`. Offsets and counts are `Int64`, as the kernel's and curl's
 /// are; the labels of the initialisers are what keeps an offset from being taken for a length. It is a plain value.
-package struct ByteRange: Hashable, Sendable, CustomStringConvertible {
+package struct ByteRange: Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
   package var start: Int64
   package var end: Int64
 

@@ -10,7 +10,7 @@ import Core
 /// date, nothing at all) is a suspect: it is held back, and bytes that are here are fetched once more by a later
 /// request and compared (an overlap). If the overlap comes under the suspect's validator and its bytes are equal, the
 /// suspect is of the same version, because an origin does not go back to an earlier one. A validator that differs from
-/// those of this version claims that the bytes differ, so more of them are compared (docs/adr/0039). If they differ,
+/// those of this version claims that the bytes differ, so more of them are compared (docs/adr/0043). If they differ,
 /// the origin is asked again over a new access before that is believed. The file's `FetchPlan` has it.
 struct SourceVersion: Equatable {
   enum Verdict: Equatable {

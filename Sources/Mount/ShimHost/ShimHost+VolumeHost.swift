@@ -42,7 +42,7 @@ extension ShimHost: VolumeHost {
     }
   }
 
-  /// Of more files than these the kernel forgets all names instead: to look a name up again costs about as much as to
+  /// The kernel forgets all names instead of more files than these: to look a name up again costs about as much as to
   /// be told of it, and most are not looked up again.
   private static let filesToldSingly = 10_000
 

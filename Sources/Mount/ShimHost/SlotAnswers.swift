@@ -4,9 +4,9 @@ import Synchronization
 import Volume
 import Wire
 
-/// Writes the answers of a volume into their slots, from any thread: the volume's, or the dispatch loop within the call.
-/// `Dispatch` makes one for its mount, and every reply holds it, so a late answer finds the region still mapped. Its
-/// only state is the memory of which directory is in which, behind a lock.
+/// Writes the answers of a volume into their slots, on whatever thread the volume answers. `Dispatch` makes one for its
+/// mount, and every reply holds it, so a late answer finds the region still mapped. Its only state is the memory of
+/// which directory is in which, behind a lock.
 final class SlotAnswers: Answering {
   private let ring: SlotRing
   /// Directories above directories, as LOOKUP came by them; for the entry `..`.

@@ -4,10 +4,9 @@ import Core
 /// HTTP.
 ///
 /// Every call comes on the dispatch loop and returns at once. It is answered by its reply, exactly once: within the
-/// call, which costs nothing more, or later from any thread. A caller that waits no longer, a mount that has ended and a
-/// control plane that was replaced make a late answer one that nobody takes; a further answer is ignored, too. A node
-/// that is gone is `ESTALE`, never `ENOENT`: the kernel then walks the path again. `Dispatch` makes the calls, for the
-/// one mount of the volume.
+/// call, which costs nothing more, or later from any thread. An answer is dropped if its caller waits no longer or the
+/// mount has ended, and so is a second one. A node that is gone is `ESTALE`, never `ENOENT`: the kernel then walks the
+/// path again. `Dispatch` makes the calls, for the one mount of the volume.
 @DispatchLoop
 package protocol Volume: AnyObject {
   /// Whether every mutating operation is refused with EROFS.
@@ -33,8 +32,8 @@ package protocol Volume: AnyObject {
   func inherit(_ inheritance: Inheritance) async
 
   /// The directories that may have other entries or attributes now than a dead control plane told the kernel; asked
-  /// once, after `inherit`, where the mount was taken over. The root is one of them in any case. Many are to be gathered
-  /// in steps.
+  /// once, after `inherit`, where the mount was taken over. The root is told in any case. Many are to be gathered in
+  /// steps; nothing is to be fetched for it, as the mount serves nothing new until the answer.
   func directoriesToForget() async -> [NodeID]
 
   /// Fails with ENOENT for a name that is not there, ESTALE for a directory that is gone, ENOTDIR.
@@ -48,7 +47,7 @@ package protocol Volume: AnyObject {
   /// every entry that stood throughout, once.
   func list(_ directory: NodeID, after cursor: UInt64, to listing: any Listing)
 
-  /// Where a symbolic link leads: 1 to 4,095 bytes, no NUL. The kernel reads a link whenever a path goes through it.
+  /// The target of a symbolic link: 1 to 4,095 bytes, no NUL. The kernel asks whenever a path goes through it.
   func target(of link: NodeID, reply: BytesReply)
 
   /// The value of an extended attribute, at most 4,096 bytes; ENODATA for one that is not there.
@@ -70,7 +69,7 @@ package protocol Volume: AnyObject {
   func released(_ node: NodeID, handle: HandleID, use: HandleUse)
 }
 
-/// What a volume need not say: pages are kept, there are neither links nor extended attributes.
+/// A volume need not say these: pages are kept, there are neither links nor extended attributes.
 extension Volume {
   package var keepsPages: Bool { true }
   package var hasExtendedAttributes: Bool { false }
@@ -264,8 +263,8 @@ package protocol VolumeHost: AnyObject {
   /// after the change is visible to lookups. `done` comes once the kernel has forgotten, which a stopped or dying shim
   /// can put off without end.
   ///
-  /// Of more than 10,000 files the kernel is not told one by one, where it can: every name is asked for again. Then a
-  /// file that is open goes on with the attributes that its readers have seen.
+  /// The kernel is not told of more than 10,000 files one by one, if it can do without: every name is asked for again.
+  /// Then a file that is open goes on with the attributes that its readers have seen.
   func invalidateAttributes(
     directories: [NodeID], files: [NodeID], done: @escaping @DispatchLoop () -> Void)
 

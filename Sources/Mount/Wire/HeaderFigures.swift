@@ -54,7 +54,7 @@ extension Region {
   /// The number of the volume that is served here; 0 before it is set.
   package var volume: UInt64 { header.load(HeaderField.volume) }
   package func setVolume(_ number: UInt64) { header.store(HeaderField.volume, number) }
-  /// What the mount was made with.
+  /// The mount was made so, as the next one.
   package var isReadOnly: Bool { header.load32(HeaderField.volumeFlags) & FSMVP_VOLUME_READ_ONLY != 0 }
   package var allowsOther: Bool { header.load32(HeaderField.volumeFlags) & FSMVP_VOLUME_ALLOW_OTHER != 0 }
 

@@ -1,5 +1,6 @@
 import CWire
 import Core
+import Glibc
 
 /// The control plane's side of the ring of slots.
 ///
@@ -17,7 +18,7 @@ package final class SlotRing: @unchecked Sendable {
   private let takes: UnsafeMutablePointer<Take>
 
   /// A taken request's data for its answer, copied because the shim can still change the row.
-  private struct Take {
+  private struct Take: BitwiseCopyable {
     var op: UInt32
     var pickedAt: UInt64
     var range: ByteRange
@@ -36,16 +37,19 @@ package final class SlotRing: @unchecked Sendable {
   package init(region: Region, shimBell: Doorbell) {
     self.region = region
     self.shimBell = shimBell
-    let count = Int(FSMVP_SLOTS)
-    owners = .allocate(capacity: count)
-    owners.initialize(repeating: 0, count: count)
-    takes = .allocate(capacity: count)
-    takes.initialize(repeating: Take(op: 0, pickedAt: 0, range: ByteRange(0, 0)), count: count)
+    owners = Self.zeroed(UInt64.self)
+    takes = Self.zeroed(Take.self)
   }
 
   deinit {
-    owners.deallocate()
-    takes.deallocate()
+    free(owners)
+    free(takes)
+  }
+
+  /// A row for each slot, of which only those that are used cost memory. Zero is a word and a request of nobody.
+  private static func zeroed<Row: BitwiseCopyable>(_ row: Row.Type) -> UnsafeMutablePointer<Row> {
+    guard let rows = calloc(Int(FSMVP_SLOTS), MemoryLayout<Row>.stride) else { fatalError("no memory for a mount") }
+    return rows.bindMemory(to: row, capacity: Int(FSMVP_SLOTS))
   }
 
   // MARK: The walk

@@ -34,8 +34,8 @@ def bring_back(stand, name):
 
 
 #: Points that traffic cannot be made to reach by reading: a cache whose bytes cannot be read back is another test's,
-#: and a full table of slots is test_shim_limits.py's.
-UNREACHED = {"bad.submitted", "cancel.at_disk"} | {name for name in SHIM if name.startswith("wait.")}
+#: a full table of slots is test_shim_limits.py's, and memory is given back where there is no traffic.
+UNREACHED = {"bad.submitted", "cancel.at_disk", "listing.trimmed"} | {name for name in SHIM if name.startswith("wait.")}
 
 
 @pytest.mark.timeout(600)
@@ -98,6 +98,20 @@ def test_a_request_that_three_shims_died_with_before_they_began_it_is_answered(s
     wait_until(lambda: stand.armed.fired == 4, what="three more deaths")
     assert reader.wait(PATIENCE) == 0
     stand.ready()
+
+
+def test_a_shim_dies_while_it_gives_the_memory_of_a_listing_back(stand):
+    """The row is as a request's that was not filled in: free, and the next listing is whole."""
+    for number in range(60):
+        stand.run.stage(stand.file, f"tag {number}")
+    stand.armed.arm("listing.trimmed")
+    folder = f"{stand.run.mount}/Staged"
+    assert len(os.listdir(folder)) == 61
+    wait_until(lambda: stand.armed.fired == 1, what="the death of a shim that rests")
+    bring_back(stand, "listing.trimmed")
+    stand.run.stage(stand.file, "one more")
+    assert len(os.listdir(folder)) == 62
+    stand.settled()
 
 
 def freeze_active(stand):

@@ -161,4 +161,25 @@ import Testing
     #expect(missed.value == 0)
     close(bell)
   }
+
+  @Test("the memory of listing rows goes back after two seconds without an answer, but for rows in use")
+  func trim() throws {
+    let scratch = try Scratch()
+    let (ring, region) = (scratch.ring, scratch.region.pointee)
+    func row(_ index: Int) -> UnsafeMutablePointer<UInt8> { region.listings + index * Int(FSMVP_LISTING_SIZE) }
+    let second: UInt64 = 1_000_000_000
+    for index in 0..<3 { memset(row(index), 0xaa, Int(FSMVP_LISTING_SIZE)) }
+    ring.pointee.entries[0].listed_at = 10 * second
+    ring.pointee.entries[1].listed_at = 11 * second
+    ring.pointee.entries[2].listed_at = 10 * second
+    region.words[2] = fsmvp_pack(FSMVP_TAKEN.rawValue, 7)
+    ring_trim(ring, 12 * second)
+    #expect(row(0)[0] == 0 && row(0)[32_767] == 0 && row(1)[0] == 0xaa && row(2)[0] == 0xaa)
+    #expect(region.words[0] == fsmvp_pack(free32, 1) && region.words[1] == 0)
+    #expect(region.words[2] == fsmvp_pack(FSMVP_TAKEN.rawValue, 7))
+    #expect((0..<3).map { ring.pointee.entries[$0].listed_at } == [0, 11 * second, 10 * second])
+    region.words[2] = fsmvp_pack(free32, 8)
+    ring_trim(ring, 13 * second)
+    #expect(row(1)[0] == 0 && row(2)[0] == 0 && ring.pointee.in_use == 0)
+  }
 }

@@ -303,6 +303,9 @@ void takeover(struct shim *shim, uint64_t ended_at)
 	}
 	for (uint32_t i = 0; i < shim->waiting.high; i++)
 		adopt_waiting(shim, i);
+	/* Any of them may have memory. */
+	for (uint32_t i = 0; i < FSMVP_SLOTS_RESERVED; i++)
+		shim->ring.entries[i].listed_at = ended_at;
 	run_locals(shim, locals);
 	bell_ring(shim->shim_bell);
 	bell_ring(shim->control_bell);

@@ -7,6 +7,7 @@
 #include "bytes/bytes.h"
 #include "life/base.h"
 #include "life/life.h"
+#include "request/request.h"
 #include "shim.h"
 
 #include <uv.h>
@@ -288,7 +289,7 @@ out_close:
 	close(fd);
 }
 
-/* Buffers of threads that rest go back to the system. */
+/* Buffers of threads that rest, and listing rows that are free, go back to the system. */
 static void trim(uint64_t now)
 {
 	struct shim *shim = self.shim;
@@ -300,6 +301,7 @@ static void trim(uint64_t now)
 		some |= buffer_trim(&shim->disk.buffers[i], now);
 	if (some)
 		malloc_trim(0);
+	ring_trim(&shim->ring, now);
 }
 
 static void on_heartbeat(uv_timer_t *handle)

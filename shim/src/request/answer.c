@@ -47,12 +47,14 @@ static ssize_t copy_payload(struct shim *shim, struct row row, uint8_t into[FSMV
 	const struct region *region = &shim->region;
 	uint32_t length = fsmvp_load_relaxed32(&region->slots[row.index].length);
 
-	if (length <= FSMVP_PAYLOAD_SIZE)
+	if (length <= FSMVP_PAYLOAD_SIZE) {
 		memcpy(into, region->payload + (size_t)row.index * FSMVP_PAYLOAD_SIZE, length);
-	else if (length <= FSMVP_LISTING_SIZE && row.index < FSMVP_SLOTS_RESERVED)
+	} else if (length <= FSMVP_LISTING_SIZE && row.index < FSMVP_SLOTS_RESERVED) {
 		memcpy(into, region->listings + (size_t)row.index * FSMVP_LISTING_SIZE, length);
-	else
+		fsmvp_store_relaxed(&shim->ring.entries[row.index].listed_at, fsmvp_now());
+	} else {
 		return -EPROTO;
+	}
 	return length;
 }
 

@@ -68,6 +68,7 @@ struct ring_entry {
 	uint32_t pid;		 /* caller_known() of the caller */
 	uint32_t bad;		 /* the bytes vouched for could not be read once already */
 	uint32_t returns;	 /* how often the lease of an answer had ended */
+	uint64_t listed_at;	 /* its listing row has memory since then; CLOCK_MONOTONIC ns, 0: none */
 	bool plus;		 /* READDIR with attributes */
 };
 /* Which rows a request may take, and which queue it waits in if there is none. */
@@ -129,6 +130,8 @@ void ring_put(struct ring *ring, uint32_t index, void *request);
 /* LOCAL -> SUBMITTED, and rings. The row must be complete, its request put and len zeroed. False: the word
  * was not the shim's any more. */
 bool ring_submit(struct ring *ring, struct row row);
+/* Link thread: gives the memory of listing rows back that had no answer in them for two seconds. */
+void ring_trim(struct ring *ring, uint64_t now);
 /* The row after `index` that a walk looks at; SHIM_NONE at the end. Begin with SHIM_NONE. */
 uint32_t ring_next(const struct ring *ring, uint32_t index);
 

@@ -14,6 +14,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#define IDLE_NS UINT64_C(2000000000)
 
 int ring_open(struct ring *ring, struct region *region, int shim_bell, int control_bell)
 {
@@ -220,6 +223,31 @@ bool ring_submit(struct ring *ring, struct row row)
 	bell_ring(ring->control_bell);
 	KILL_POINT("push.rung");
 	return true;
+}
+
+/* A row that is in use is looked at again at the next beat. While it is held it is FILLING, as for a request: a shim
+ * that dies here leaves a row that its successor frees. */
+static void trim_row(struct ring *ring, uint32_t index)
+{
+	uint8_t *bytes = ring->region->listings + (size_t)index * FSMVP_LISTING_SIZE;
+	struct row row;
+
+	if (!try_claim(ring, index, &row))
+		return;
+	madvise(bytes, FSMVP_LISTING_SIZE, MADV_REMOVE);
+	fsmvp_store_relaxed(&ring->entries[index].listed_at, 0);
+	KILL_POINT("listing.trimmed");
+	ring_free(ring, row, FSMVP_FILLING);
+}
+
+void ring_trim(struct ring *ring, uint64_t now)
+{
+	for (uint32_t i = 0; i < FSMVP_SLOTS_RESERVED; i++) {
+		uint64_t listed_at = fsmvp_load_relaxed(&ring->entries[i].listed_at);
+
+		if (listed_at != 0 && now >= listed_at + IDLE_NS)
+			trim_row(ring, i);
+	}
 }
 
 uint32_t ring_next(const struct ring *ring, uint32_t index)

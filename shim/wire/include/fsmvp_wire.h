@@ -132,12 +132,12 @@
  *
  * LINK
  *   A Unix stream socket; every shim of the mount has it, the active one accepts. The control plane connects and sends
- *   struct fsmvp_hello; the shim checks peer, magic, ABI and needs and answers with its own hello, and when status is 0 with
- *   these descriptors, in this order: /dev/fuse, region, the shim's doorbell (control rings), control's doorbell (the
- *   shim rings), the listening socket, then the cache roots, the window among them (enum fsmvp_descriptor): all that a
- *   control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways: orders
- *   with numbers and their acknowledgements, log lines. End of file is the news of a death. Nothing that a read waits
- *   for goes over it.
+ *   struct fsmvp_hello; the shim checks peer, magic, ABI and needs and answers with its own hello, and when status is 0
+ *   with these descriptors, in this order: /dev/fuse, region, the shim's doorbell (control rings), control's doorbell
+ *   (the shim rings), the listening socket, then the cache roots, the window among them (enum fsmvp_descriptor): all
+ *   that a control plane needs that never saw this mount before. Then frames (struct fsmvp_frame + body) both ways:
+ *   orders with numbers and their acknowledgements, log lines. End of file is the news of a death. Nothing that a read
+ *   waits for goes over it.
  *
  * JOURNAL: a request is at each instant in a receive buffer (len != 0), in a waiting row or in a slot, or in two of
  *   them with the same `unique`.
@@ -373,7 +373,7 @@ struct fsmvp_header {
 	uint8_t pad2[1324];
 };
 
-/* What is known of FUSE_NOTIFY_INC_EPOCH (FUSE 7.44). */
+/* The kernel's FUSE_NOTIFY_INC_EPOCH (FUSE 7.44). */
 enum fsmvp_epochs {
 	FSMVP_EPOCHS_UNKNOWN = 0, /* the kernel was not asked yet */
 	FSMVP_EPOCHS_KNOWN = 1,

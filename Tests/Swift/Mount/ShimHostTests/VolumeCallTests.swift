@@ -202,6 +202,6 @@ import Volume
 }
 
 extension Region {
-  /// Of the FUSE_INIT that the shim saved.
+  /// The minor version in the FUSE_INIT that the shim saved.
   fileprivate var kernelMinor: UInt32 { header.load32(480 + 44) }
 }
