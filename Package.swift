@@ -97,6 +97,13 @@ let package = Package(
         "MediaHub",
         "Telemetry", "CSQLite", "VolumeKinds",
       ]),
+    // The bucket server: HTTP on sockets and threads of its own. No other module but the daemon knows it.
+    module(
+      "Volumes/Buckets",
+      [
+        "Core", "SettingsModel", "ControlModel", "EventLoop", "Telemetry", "CHTTPD", "CSQLite", "CCrypto", "CLinux",
+        "CWire",
+      ]),
     module(
       "Control/ControlAPI",
       [
@@ -117,8 +124,8 @@ let package = Package(
     module(
       "Daemon/Daemon",
       [
-        "Core", "ControlModel", "ControlClient", "EventLoop", "Settings", "SettingsModel", "ShimHost", "OpenFiles",
-        "Staging",
+        "Core", "Buckets", "ControlModel", "ControlClient", "EventLoop", "Settings", "SettingsModel", "ShimHost",
+        "OpenFiles", "Staging",
         "VolumeKinds", "MediaHub",
         "ControlRoutes", "ControlAPI",
         "MediaHubSim", "Telemetry", "Transfer", "Store", "Wire", "Syntax", "HostSystem", "CLinux",
@@ -164,6 +171,7 @@ let package = Package(
         "ControlModel", "OpenFiles", "Staging", "Volume", "Store", "ByteSource", "MediaHub", "EventLoop", "Core",
         "Support",
       ]),
+    tests("Volumes/BucketsTests", ["Buckets", "Core", "Support"]),
     // The smallest kind of volume, from a folder of its own.
     .target(
       name: "TextVolume",
@@ -178,7 +186,7 @@ let package = Package(
     tests(
       "Control/ControlAPITests",
       [
-        "Support", "ControlAPI", "ControlAPIFakes", "Daemon", "ControlModel", "ControlRoutes", "ControlClient",
+        "Buckets", "Support", "ControlAPI", "ControlAPIFakes", "Daemon", "ControlModel", "ControlRoutes", "ControlClient",
         "Staging", "MediaHub",
         "EventLoop",
         "Core",

@@ -3,8 +3,9 @@ import SettingsModel
 
 /// All keys that a program knows, and how they are written. It is a value that does not change, in `Settings`.
 struct SettingsList: Sendable {
-  /// The keys of this table may also stand above all tables, as they did before there were tables.
-  private static let flatTable = "staged"
+  /// The keys of these tables may also stand above all tables: as they did before there were tables, or because they
+  /// carry the name of their subject.
+  private static let flatTables: Set = ["staged", "buckets"]
 
   let declarations: [SettingDeclaration]
   /// By the text in front of the equals sign, for keys above all tables.
@@ -23,7 +24,7 @@ struct SettingsList: Sendable {
   }
 
   private static func isFlat(_ declaration: SettingDeclaration) -> Bool {
-    declaration.table == nil || declaration.table == flatTable
+    declaration.table.map(flatTables.contains) ?? true
   }
 
   /// The key in sentences, flags and `fsmvp config`: without its table if it may stand without it.

@@ -1,5 +1,11 @@
 /// Every event of the log; docs/LOGGING.md says what each means, and `make tidy` compares the two. It is a plain value.
 package enum LogEvent: String, Sendable, CaseIterable {
+  // Buckets
+  case bucketsDamaged = "buckets.damaged"
+  case bucketsFailed = "buckets.failed"
+  case bucketsListen = "buckets.listen"
+  case bucketsRestored = "buckets.restored"
+  case bucketsSwept = "buckets.swept"
   // ControlAPI
   case apiFailed = "api.failed"
   case apiNotRestored = "api.not_restored"

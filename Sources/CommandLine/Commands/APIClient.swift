@@ -57,6 +57,20 @@ struct APIClient: Sendable {
     }
   }
 
+  /// An answer of the bucket server; see `SocketClient.bucket`.
+  func bucket(_ path: String, body: some Encodable) throws(CommandFailure) -> [UInt8] {
+    guard let json = try? ControlJSON.encode(body) else {
+      throw CommandFailure(.failed, "the request cannot be written as JSON")
+    }
+    var progress = progress(.controlPlane)
+    defer { progress?.clear() }
+    do throws(ClientFailure) {
+      return try client.bucket(path, body: json) { progress?.tick($0) }
+    } catch {
+      throw CommandFailure(error)
+    }
+  }
+
   private func progress(_ waiting: Waiting) -> ProgressLine? {
     switch waiting {
     case .controlPlane: ProgressLine("asking the control plane", since: client.clock.now())

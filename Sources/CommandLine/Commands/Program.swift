@@ -77,6 +77,9 @@ package enum Program {
     case .cache(let isJSON): try CacheVerb.show(isJSON: isJSON, client: try client(settings), output: output)
     case .clearCache(let isJSON): try CacheVerb.clear(isJSON: isJSON, client: try client(settings), output: output)
     case .clearOrphans(let isJSON): try CacheVerb.clearOrphans(settings, isJSON: isJSON, output: output)
+    case .makeBucket(let name, let isJSON):
+      try BucketVerb.create(name, isJSON: isJSON, client: try client(settings), output: output)
+    case .buckets(let isJSON): try BucketVerb.list(isJSON: isJSON, client: try client(settings), output: output)
     case .completions(let what): try CompletionsVerb.run(what, settings: settings, output: output)
     case .man(let page): try output.print(page.text(settings.groups))
     case .stop(let order): try StopVerb.run(order, client: try client(settings), output: output)

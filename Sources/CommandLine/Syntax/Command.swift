@@ -77,6 +77,8 @@ package enum Command: Equatable {
   case cache(isJSON: Bool)
   case clearCache(isJSON: Bool)
   case clearOrphans(isJSON: Bool)
+  case makeBucket(name: String, isJSON: Bool)
+  case buckets(isJSON: Bool)
   case config(isJSON: Bool)
   case completions(Completions)
   case man(ManualPage)
@@ -193,6 +195,7 @@ extension Command {
       }
       guard word == "clear" else { throw Self.unknown(word, behind: .cache, among: ["clear"]) }
       self = isOfOrphans ? .clearOrphans(isJSON: isJSON) : .clearCache(isJSON: isJSON)
+    case .bucket: self = try Self.bucket(arguments, isJSON: isJSON)
     case .config: self = .config(isJSON: isJSON)
     case .completions:
       let word = arguments.positionals[0]
@@ -214,6 +217,19 @@ extension Command {
       }
       guard let verb = Verb(rawValue: word) else { throw Arguments.unknown(verb: word) }
       self = .help(verb)
+    }
+  }
+
+  private static func bucket(_ arguments: Arguments, isJSON: Bool) throws(CommandFailure) -> Command {
+    let words = arguments.positionals
+    switch (words[0], words.count) {
+    case ("list", 1): return .buckets(isJSON: isJSON)
+    case ("list", _): throw CommandFailure(.usage, "`fsmvp bucket list` takes no name; it lists all buckets")
+    case ("create", 2):
+      guard !words[1].isEmpty else { throw CommandFailure(.usage, "the bucket's name is empty") }
+      return .makeBucket(name: words[1], isJSON: isJSON)
+    case ("create", _): throw CommandFailure(.usage, "say what the bucket is called: fsmvp bucket create NAME")
+    default: throw unknown(words[0], behind: .bucket, among: ["create", "list"])
     }
   }
 

@@ -20,7 +20,8 @@ package enum ExitCode: Int32, Sendable {
     case .noSuchItem, .noSuchFile: self = .noSuchThing
     case .serviceUnreachable, .serviceRefused, .serviceMalformed, .noCredentials: self = .service
     case .stopping: self = .noControlPlane
-    case .unauthorized, .forbidden, .noSuchRoute, .methodNotAllowed, .tooLarge, .busy, .failed, nil: self = .failed
+    case .unauthorized, .forbidden, .noSuchRoute, .methodNotAllowed, .tooLarge, .misdirected, .busy, .failed, nil:
+      self = .failed
     }
   }
 }

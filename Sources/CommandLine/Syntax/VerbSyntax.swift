@@ -1,7 +1,7 @@
 /// The verbs of the command line, in the order of the help.
 package enum Verb: String, CaseIterable, Sendable {
   case run, ui, jobs, stage, staged, unstage, pin, unpin, status, trace
-  case shim, reload, stop, cache, config, completions, man, version, help
+  case shim, reload, stop, cache, bucket, config, completions, man, version, help
 }
 
 /// The kind of a word of the command line, for the shells' completions.
@@ -252,6 +252,19 @@ extension Verb {
             + "is not touched.",
         ],
         examples: ["fsmvp cache", "fsmvp cache clear", "fsmvp cache clear --orphans"])
+    case .bucket:
+      VerbSyntax(
+        summary: "Make a bucket, or list those that are there",
+        positionals: "create NAME|list", arity: 1...2, kind: .choice(["create", "list"]),
+        flags: [
+          VerbSyntax.json(#"{"bucket_id","name","created_at"}, of `list` an array with "height" besides,"#)
+        ],
+        details: [
+          "A bucket holds files and folders, which programs put there and get by HTTP at the control plane's socket, or "
+            + "at `bucket_listen`.",
+          "create: prints the id of the new bucket. Two buckets may have the same name; the id is its own.",
+        ],
+        examples: ["fsmvp bucket create docs", "fsmvp bucket list"])
     case .config:
       VerbSyntax(
         summary: "Print every setting, its value and where it came from",

@@ -28,6 +28,7 @@ struct ControlAnswer {
     self.init(status: error.code.status, body: (try? ControlJSON.encode(ControlErrorBody(error))) ?? [])
     // RFC 9110 wants this header with every 401. Browsers do not ask for a password for this scheme.
     if error.code == .unauthorized { headers["WWW-Authenticate"] = "Bearer realm=\"fsmvp\"" }
+    if error.code == .misdirected { headers["Connection"] = "close" }
     if error.code == .methodNotAllowed { headers["Allow"] = methods.joined(separator: ", ") }
   }
 

@@ -39,6 +39,7 @@ package final class ControlServer {
   private var saidOfRestoring: String?
   let routes: RouteTable
   let readiness: @DispatchLoop () -> Readiness
+  private let adopters: [ConnectionAdopter]
   let hub: EventHub
   private let feed: EventFeed
   private var unixListener: Listener?
@@ -54,18 +55,22 @@ package final class ControlServer {
   ///   - web: how 127.0.0.1 is listened to; see `openWebAtStart`.
   ///   - groups: the routes beside the server's own, and the sources of the events; kept, as the server itself, until
   ///     `close`.
+  ///   - adopters: other servers of this process that are reached at this socket, too.
   ///   - readiness: whether paths can be read; asked on the loop, for `GET /readyz`.
   package convenience init(
-    socket: String, web: WebOptions, groups: [RouteGroup], readiness: @escaping @DispatchLoop () -> Readiness
+    socket: String, web: WebOptions, groups: [RouteGroup], adopters: [ConnectionAdopter] = [],
+    readiness: @escaping @DispatchLoop () -> Readiness
   ) throws(Failure) {
-    try self.init(socket: socket, web: web, groups: groups, readiness: readiness, limits: Listener.Limits())
+    try self.init(
+      socket: socket, web: web, groups: groups, adopters: adopters, readiness: readiness, limits: Listener.Limits())
   }
 
   init(
-    socket: String, web: WebOptions, groups: [RouteGroup], readiness: @escaping @DispatchLoop () -> Readiness,
-    limits: Listener.Limits
+    socket: String, web: WebOptions, groups: [RouteGroup], adopters: [ConnectionAdopter] = [],
+    readiness: @escaping @DispatchLoop () -> Readiness, limits: Listener.Limits
   ) throws(Failure) {
     self.socket = socket
+    self.adopters = adopters
     webOptions = web
     routes = RouteTable(groups)
     self.readiness = readiness
@@ -78,12 +83,24 @@ package final class ControlServer {
       throw Failure(error, socket: socket)
     }
     do {
-      unixListener = try Listener(listening: file.descriptor, filter: PeerFilter(), server: self, limits: limits)
+      unixListener = try Listener(
+        listening: file.descriptor, filter: PeerFilter(), server: self, limits: limits, adopters: adopters)
     } catch {
       file.unlinkName()
       Glibc.close(file.descriptor)
       throw .failed("the control API's server cannot be started: \(error)")
     }
+  }
+
+  /// The refusal of a request on this listener's connections that another server of this process would answer; nil for
+  /// other requests.
+  func refusalOfAdopted(_ target: String, at listener: Listener) -> ControlError? {
+    guard listener === unixListener, adopters.contains(where: { $0.prefixes.contains(where: target.hasPrefix) }) else {
+      return nil
+    }
+    return ControlError(
+      .misdirected,
+      "this connection is the control API's, as its first request was: ask for this path on a connection of its own")
   }
 
   private var listeners: [Listener] { [unixListener, web.listener].compactMap { $0 } }

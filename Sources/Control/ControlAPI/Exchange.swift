@@ -128,6 +128,7 @@ final class Exchange {
     let match = Result { () throws(ControlError) in try routes.match(method: method, target: target) }
     let access = listener.server.access(to: try? match.get())
     if let refusal = listener.filter.refusal(of: head, needing: access, on: connection) { return .failure(refusal) }
+    if let refusal = listener.server.refusalOfAdopted(target, at: listener) { return .failure(refusal) }
     return listener.server.isStopping && access != .anyone ? .failure(.isStopping) : match
   }
 

@@ -32,6 +32,8 @@ final class Listener {
   private let spares: SpareDescriptors
   private var daemon: OpaquePointer?
   private var acceptor: Acceptor?
+  /// Nil: all connections are ours.
+  private var sorter: ConnectionSorter?
   private var context: Unmanaged<Listener>?
   private var poll: LoopPoll?
   private var timer: LoopTimer?
@@ -42,14 +44,26 @@ final class Listener {
   var drained: (() -> Void)?
 
   /// Answers requests from the loop's next turn on, and keeps itself and the server until `end`.
-  /// - Parameter listening: bound, listening, non-blocking; this listener's from then on, unless it throws.
-  init(listening: Int32, filter: any RequestFilter, server: ControlServer, limits: Limits) throws {
+  /// - Parameters:
+  ///   - listening: bound, listening, non-blocking; this listener's from then on, unless it throws.
+  ///   - adopters: take connections over whose first request is for one of their paths.
+  init(
+    listening: Int32, filter: any RequestFilter, server: ControlServer, limits: Limits,
+    adopters: [ConnectionAdopter] = []
+  ) throws {
     self.filter = filter
     self.server = server
     clients = limits.clients.map { WebClients($0) }
     connections = min(limits.connections, max(8, UInt32(clamping: clinux_descriptor_limit() / 8)))
     spares = SpareDescriptors(count: limits.spares)
     do {
+      if !adopters.isEmpty {
+        sorter = try ConnectionSorter(adopters) { [weak self] in
+          self?.add($0, $1, $2)
+        } decided: { [weak self] in
+          self?.sorted()
+        }
+      }
       try start(limits)
       try listen(on: listening)
     } catch {
@@ -64,13 +78,11 @@ final class Listener {
     let fresh = try Acceptor(listening, spares: spares) { [weak self] in
       self?.hasRoom ?? false
     } take: { [weak self] descriptor, address, length in
-      guard let daemon = self?.daemon else {
+      guard let self else {
         close(descriptor)
         return
       }
-      // It closes what it cannot take.
-      _ = MHD_add_connection(daemon, descriptor, address, length)
-      self?.handed += 1
+      if let sorter { sorter.take(descriptor, address, length) } else { add(descriptor, address, length) }
     } taken: { [weak self] in
       self?.handed = 0
       self?.turn()
@@ -79,12 +91,29 @@ final class Listener {
     acceptor = fresh
   }
 
+  private func add(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) {
+    guard let daemon else {
+      close(descriptor)
+      return
+    }
+    // It closes what it cannot take.
+    _ = MHD_add_connection(daemon, descriptor, address, length)
+    handed += 1
+  }
+
+  /// Connections have left the sorter; those that another server took over have made room.
+  private func sorted() {
+    handed = 0
+    turn()
+    acceptor?.open()
+  }
+
   /// Connections that libmicrohttpd will count with its next turn.
   private var handed: UInt32 = 0
 
   private var hasRoom: Bool {
     guard let daemon else { return false }
-    return chttpd_loop_connections(daemon) + handed < connections
+    return chttpd_loop_connections(daemon) + handed + (sorter?.count ?? 0) < connections
   }
 
   /// Whether one more connection may be kept for the events: a quarter, and descriptors in reserve, stay for other
@@ -189,6 +218,7 @@ final class Listener {
   func shut() {
     acceptor?.close()
     acceptor = nil
+    sorter?.end()
   }
 
   /// Tells those whose answer is not there yet that there will be none.
@@ -204,6 +234,8 @@ final class Listener {
   func end() {
     acceptor?.close()
     acceptor = nil
+    sorter?.end()
+    sorter = nil
     poll?.close()
     timer?.close()
     rounds?.close()

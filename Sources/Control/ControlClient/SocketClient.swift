@@ -63,15 +63,21 @@ package struct SocketClient: Sendable {
   private func send(
     _ method: String, target: String, body: [UInt8]?, waiting: Waiting, tick: (Moment) -> Void
   ) throws(ClientFailure) -> (body: [UInt8], next: String?) {
+    let outcome = try answer(method, target: target, body: body, waiting: waiting, tick: tick)
+    if case .answered(let status, let body, let next) = outcome, (200..<300).contains(status) { return (body, next) }
+    throw failure(outcome)
+  }
+
+  /// The answer, whatever its status.
+  func answer(
+    _ method: String, target: String, body: [UInt8]?, waiting: Waiting = .controlPlane, tick: (Moment) -> Void
+  ) throws(ClientFailure) -> APITransfer.Outcome {
     let deadline = clock.now() + Self.restoring
     while true {
       let outcome = try outcome(method, target, body: body, waiting: waiting, tick: tick)
-      if case .answered(let status, let body, let next) = outcome, (200..<300).contains(status) { return (body, next) }
       // A control plane that starts has no socket yet, and one whose socket was removed binds it again.
       guard case .unconnected = outcome, let pid = holder, clock.now() < deadline, kill(pid, 0) == 0 || errno == EPERM
-      else {
-        throw failure(outcome)
-      }
+      else { return outcome }
       usleep(50_000)
       tick(clock.now())
     }

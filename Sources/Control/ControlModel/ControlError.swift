@@ -11,6 +11,8 @@ package struct ControlError: Error, Sendable, Equatable {
     case noSuchFile = "no_such_file"
     case methodNotAllowed = "method_not_allowed"
     case tooLarge = "too_large"
+    /// The connection is another server's than the path.
+    case misdirected
     case serviceUnreachable = "service_unreachable"
     case serviceRefused = "service_refused"
     case serviceMalformed = "service_malformed"
@@ -30,6 +32,7 @@ package struct ControlError: Error, Sendable, Equatable {
       case .noSuchRoute, .noSuchItem, .noSuchFile: 404
       case .methodNotAllowed: 405
       case .tooLarge: 413
+      case .misdirected: 421
       case .serviceUnreachable, .serviceRefused, .serviceMalformed: 502
       case .noCredentials, .stopping, .busy: 503
       case .failed: 500

@@ -91,6 +91,22 @@ package struct ControlStatus: Sendable, Equatable, Codable {
     }
   }
 
+  /// The bucket server.
+  package struct Buckets: Sendable, Equatable, Codable {
+    /// The Unix socket of the buckets alone, absolute; missing if it cannot be had.
+    package var socket: String?
+    /// The address of `bucket_listen`: `127.0.0.1:PORT`, or the path of a Unix socket; missing without one.
+    package var listen: String?
+    /// A sentence about what is not as it should be; else missing.
+    package var problem: String?
+
+    package init(socket: String?, listen: String?, problem: String?) {
+      self.socket = socket
+      self.listen = listen
+      self.problem = problem
+    }
+  }
+
   package var pid: Int
   package var version: String
   package var shim: Shim
@@ -122,6 +138,8 @@ package struct ControlStatus: Sendable, Equatable, Codable {
   package var service: Service?
   /// The page's address for a browser, `http://127.0.0.1:PORT`; missing while 127.0.0.1 is not listened to.
   package var web: String?
+  /// Missing from a control plane of an earlier version.
+  package var buckets: Buckets?
   /// The log's level: "debug", "info", "warning" or "error".
   package var logLevel: String?
 

@@ -1,3 +1,4 @@
+import Buckets
 import ControlAPI
 import ControlClient
 import ControlModel
@@ -34,6 +35,9 @@ final class ControlPlane {
   var mounts: [Mount] = []
   var host: ShimHost? { mounts.first?.host }
   private(set) var server: ControlServer?
+  var buckets: BucketServer?
+  /// The buckets on their way.
+  var opening: Task<BucketServer, Never>?
   private var signals: [LoopSignal] = []
   private var terminalTimer: LoopTimer?
   private var sleep: SleepInhibitor?
@@ -68,6 +72,7 @@ final class ControlPlane {
     // A signal during the start ends it as an order does later.
     takeSignals()
     notifier.start { [weak self] in self?.serviceStatus }
+    beginOpeningBuckets()
     let (mediaHub, budget) = await Self.transfer(service)
     self.mediaHub = mediaHub
     do {
@@ -92,7 +97,9 @@ final class ControlPlane {
       for kind in kinds { try await start(Mount.open(kind, like: mountOptions, state: folders.state)) }
       // The page's files are hashed when they are first asked for, which takes longer than a step may.
       let web = webOptions(await onWorker { PageAssets.program })
-      server = try ControlServer(socket: socket, web: web, groups: groups(mediaHub)) { [weak self] in
+      await finishOpeningBuckets()
+      server = try ControlServer(socket: socket, web: web, groups: groups(mediaHub), adopters: [bucketAdopter]) {
+        [weak self] in
         Readiness(ControlStatus.Shim(self?.host?.figures).state)
       }
       keepRuntimeFolder()
@@ -148,6 +155,7 @@ final class ControlPlane {
       await self?.server?.restore()
       if let folders = self?.folders { await onWorker { folders.restoreInstance() } }
       _ = await self?.volume?.restoreList()
+      await self?.restoreBucketSockets()
       for mount in self?.mounts ?? [] { await mount.host.restoreSocket() }
     }
     self.runtime = runtime
@@ -254,6 +262,7 @@ final class ControlPlane {
     for mount in mounts { await mount.host.stop() }
     for mount in mounts { await mount.volume.remove(forget: forget) }
     await server?.close()
+    await stopBuckets()
     service.simulator?.stop()
   }
 }
@@ -276,6 +285,7 @@ extension ControlPlane: DaemonOperations {
       uptimeSeconds: Int((SystemClock().now() - started).seconds))
     status.reload = reload
     (status.service, status.web, status.logLevel) = (serviceReport, server?.webAddress, Log.level.name)
+    status.buckets = bucketReport
     status.staged = totals.items
     status.openHandles = figures?.openHandles ?? 0
     status.sleepInhibited = sleep?.isHeld ?? false

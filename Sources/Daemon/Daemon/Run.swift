@@ -1,3 +1,4 @@
+import Buckets
 import CLinux
 import ControlAPI
 import ControlClient
@@ -74,6 +75,7 @@ struct Service {
   let secrets: StartSecrets
   /// The proxy for all requests that leave this machine; nil: they go directly.
   let proxy: Redacted<String>?
+  let bucketOptions: BucketServer.Options
 
   static func load(_ arguments: RunArguments, _ secrets: StartSecrets) throws(SettingsError) -> Settings {
     var flags: [String: String] = [:]
@@ -94,6 +96,7 @@ struct Service {
     self.arguments = arguments
     self.secrets = secrets
     proxy = settings[\TransferSettings.proxy] ?? secrets.proxy(SettingsInputs.process().environment)
+    bucketOptions = try Self.bucketOptions(settings)
     Log.level = Log.Level.allCases.first { $0.name == settings[\DaemonSettings.logLevel].rawValue } ?? .info
     let isDemo = arguments.isDemo(withCredentials: settings.hasCredentials)
     let certificates = try Self.certificates(settings)
@@ -138,6 +141,15 @@ struct Service {
           + "\(settings.source(of: \MediaHubSettings.linkAuth)))", code: .usage)
     }
     return signer
+  }
+
+  static func bucketOptions(_ settings: Settings) throws(StartError) -> BucketServer.Options {
+    do throws(BucketSettingsError) {
+      return try BucketServer.Options(settings.values)
+    } catch {
+      let source = settings.source(of: \BucketSettings.listen)
+      throw StartError("\(error.sentence) (from \(source))", code: .usage)
+    }
   }
 
   static func certificates(_ settings: Settings) throws(StartError) -> CertificateBundle? {

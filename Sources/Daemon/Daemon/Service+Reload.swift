@@ -28,6 +28,7 @@ extension Service {
     }
     do throws(StartError) {
       _ = try Self.certificates(next)
+      _ = try Self.bucketOptions(next)
       if !isDemo, hasCredentials { _ = try Self.linkSigner(next, clientSecret: next[\MediaHubSettings.clientSecret]) }
     } catch {
       return "the configuration is wrong: \(error.sentence)"

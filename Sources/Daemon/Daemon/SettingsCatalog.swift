@@ -1,3 +1,4 @@
+import Buckets
 import ControlAPI
 import MediaHub
 import Settings
@@ -17,6 +18,7 @@ package enum SettingsCatalog {
     TransferSettings(),
     ShimSettings(),
     WebSettings(),
+    BucketSettings(),
     DaemonSettings(),
   ]
 }

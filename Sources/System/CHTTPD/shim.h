@@ -116,6 +116,20 @@ static inline int chttpd_accept(int listening)
 	return accepted;
 }
 
+/* A copy of a descriptor, close-on-exec; -1 and errno. */
+static inline int chttpd_duplicate(int descriptor)
+{
+	return fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Starts the connection's idle time anew: libmicrohttpd counts the time that its handler waited, and would close the
+ * connection before the answer goes out. */
+static inline void chttpd_restart_idle_time(struct MHD_Connection *connection, unsigned int seconds)
+{
+	MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+	MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
 static inline void chttpd_set_nonblocking(int descriptor)
 {
 	fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);

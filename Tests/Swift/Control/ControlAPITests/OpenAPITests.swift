@@ -1,3 +1,4 @@
+import Buckets
 import ControlModel
 import ControlRoutes
 import EventLoop
@@ -58,12 +59,17 @@ struct OpenAPITests {
       let inQuery = pattern.parameters.map { "query \($0.name)" }
       return "\(pattern.method) /\(pattern.path.joined(separator: "/")) \((inPath + inQuery).sorted())"
     }
+    let buckets = BucketRoutes.patterns.map { pattern in
+      let inPath = pattern.path.split(separator: "/").filter { $0.hasPrefix("{") }
+        .map { "path \($0.dropFirst().dropLast())" }
+      return "\(pattern.method) \(pattern.path) \((inPath + pattern.parameters.map { "query \($0)" }).sorted())"
+    }
     let described = try Self.document().paths.flatMap { path, operations in
       operations.map { method, operation in
         "\(method.uppercased()) \(path) \((operation.parameters ?? []).map { "\($0.in) \($0.name)" }.sorted())"
       }
     }
-    #expect(described.sorted() == table.sorted())
+    #expect(described.sorted() == (table + buckets).sorted())
   }
 
   @Test("every code of an error stands in it, under its status")
@@ -73,7 +79,7 @@ struct OpenAPITests {
     #expect(all.sorted() == ControlError.Code.allCases.map(\.rawValue).sorted())
     let names = [
       400: "Invalid", 401: "Unauthorized", 403: "Forbidden", 404: "NoSuchThing", 405: "MethodNotAllowed",
-      413: "TooLarge", 500: "Failed",
+      413: "TooLarge", 421: "Misdirected", 500: "Failed",
       502: "Service", 503: "Unavailable",
     ]
     for (status, name) in names {

@@ -2,10 +2,10 @@ import CLinux
 import Core
 import Glibc
 
-/// A listening Unix socket and its name in the file system. `ControlServer` holds the value and owns the descriptor;
-/// the file system is touched at the server's start and end, and on worker threads in between.
-struct SocketFile: Sendable {
-  enum Failure: Error, Equatable {
+/// A listening Unix socket and its name in the file system. A server holds the value and owns the descriptor; the file
+/// system is touched at the server's start and end, and on threads that may wait in between.
+package struct SocketFile: Sendable {
+  package enum Failure: Error, Equatable {
     /// Another process answers there.
     case inUse
     /// Something that is no socket has the name.
@@ -13,14 +13,14 @@ struct SocketFile: Sendable {
     case failed(Errno)
   }
 
-  let path: String
+  package let path: String
   /// Listening, non-blocking.
-  let descriptor: Int32
+  package let descriptor: Int32
   private let device: dev_t
   private let inode: ino_t
 
   /// Binds and listens. A socket that a dead process left behind is replaced; one that is listened to is not.
-  init(path: String) throws(Failure) {
+  package init(path: String) throws(Failure) {
     var descriptor = clinux_listen(path)
     if descriptor < 0, errno == EADDRINUSE {
       try Self.removeStale(path)
@@ -40,13 +40,13 @@ struct SocketFile: Sendable {
   }
 
   /// Whether the name still leads to this socket.
-  var isNamed: Bool {
+  package var isNamed: Bool {
     var attributes = stat()
     return lstat(path, &attributes) == 0 && attributes.st_dev == device && attributes.st_ino == inode
   }
 
   /// Removes the name, unless another process has taken it by now.
-  func unlinkName() {
+  package func unlinkName() {
     var attributes = stat()
     guard lstat(path, &attributes) == 0, attributes.st_dev == device, attributes.st_ino == inode else { return }
     unlink(path)
