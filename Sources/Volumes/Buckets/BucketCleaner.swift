@@ -20,6 +20,8 @@ struct BucketCleaner: Sendable {
   /// The part of the blobs that the sweep looks at next; nil: there is no sweep.
   private var part: Int?
   private var swept = 0
+  /// A sweep was given up: the next start begins another one.
+  private var isUnswept = false
 
   /// - Parameter sweeps: after a crash.
   init(keptVersions: Int, sweeps: Bool) {
@@ -27,7 +29,7 @@ struct BucketCleaner: Sendable {
     part = sweeps ? 0 : nil
   }
 
-  var isSweeping: Bool { part != nil }
+  var isSweeping: Bool { part != nil || isUnswept }
   var hasWork: Bool { part != nil || !grown.isEmpty }
 
   /// Called with each new version.
@@ -46,6 +48,7 @@ struct BucketCleaner: Sendable {
       // A full disk, most likely: with the next versions again.
       if database.isInTransaction { try? database.run("ROLLBACK") }
       grown = [:]
+      if part != nil { isUnswept = true }
       part = nil
     }
   }

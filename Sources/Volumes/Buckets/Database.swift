@@ -10,7 +10,9 @@ struct DatabaseError: Error, Sendable, Equatable {
   var isDamage: Bool { code & 0xff == SQLITE_CORRUPT || code & 0xff == SQLITE_NOTADB }
   /// Another process has it.
   var isBusy: Bool { code & 0xff == SQLITE_BUSY || code & 0xff == SQLITE_LOCKED }
-  var isFull: Bool { code & 0xff == SQLITE_FULL }
+  /// The disk is full. The second code is SQLITE_IOERR_SHMSIZE, which Swift does not import: no room for the file that
+  /// readers and writer share.
+  var isFull: Bool { code & 0xff == SQLITE_FULL || code == 4874 }
   var isShortage: Bool { code & 0xff == SQLITE_NOMEM || code & 0xff == SQLITE_CANTOPEN }
 }
 

@@ -93,8 +93,9 @@ def test_a_generator_finds_no_answer_that_is_not_described(sim, web, tmp_path):
 
 @pytest.mark.timeout(900)
 def test_a_generator_finds_no_answer_of_the_bucket_server_that_is_not_described(make, tmp_path):
-    run = make(FSMVP_BUCKET_LISTEN="127.0.0.1:0").start()
-    bucket = buckets.Bucket(buckets.tcp(run))
+    run = make(FSMVP_BUCKET_LISTEN="127.0.0.1:0", FSMVP_BUCKET_TOKEN="a-token-of-the-test").start()
+    token = "Authorization: Bearer a-token-of-the-test"
+    bucket = buckets.Bucket(buckets.tcp(run), headers=dict([token.split(": ")]))
     for name in ("one", "two", "three"):
         assert bucket.upload(f"/folder/{name}.txt", name.encode()).status == 200
     described = document()
@@ -119,6 +120,8 @@ def test_a_generator_finds_no_answer_of_the_bucket_server_that_is_not_described(
             str(path),
             "--url",
             f"http://{buckets.listen(run)}",
+            "-H",
+            token,
             "--include-path-regex",
             r"^/api/v0/|^/_status/",
             "--exclude-path-regex",

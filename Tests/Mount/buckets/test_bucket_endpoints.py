@@ -115,7 +115,8 @@ def test_names_are_bytes(bucket):
     # Bytes that are no text cannot be a name of JSON or of a URL.
     refused(bucket.ask("POST", f"/api/v0/buckets/{bucket.id}/fs?mount_path=/&filename=%ff%fe", b""), 400, "UTF-8")
     refused(bucket.post("mkdir", path="/nul\0"), 400)
-    refused(bucket.ask("POST", "/api/v0/bucket/mkdir", b'{"bucket_id":"%s","path":"/\\ud800"}' % bucket.id.encode(), JSON), 400)
+    half = b'{"bucket_id":"%s","path":"/\\ud800"}' % bucket.id.encode()
+    refused(bucket.ask("POST", "/api/v0/bucket/mkdir", half, JSON), 400)
 
 
 def test_listings(bucket):
@@ -124,7 +125,8 @@ def test_listings(bucket):
     answer = bucket.post("ls")
     assert answer.json["height"] == 3 and answer.json["seq"] == 5
     (file, folder) = answer.json["items"]
-    assert (folder["path"], folder["is_dir"], folder["etag"], folder["mime_type"]) == ("/b", True, None, "inode/directory")
+    assert (folder["path"], folder["is_dir"], folder["etag"]) == ("/b", True, None)
+    assert folder["mime_type"] == "inode/directory"
     assert (file["path"], file["name"], file["is_dir"], file["size"]) == ("/a.txt", "a.txt", False, 6)
     assert file["mime_type"] == "text/plain" and file["etag"] == sha(b"/a.txt") and file["height"] == 2
     assert abs(file["mtime_ns"] / 1e9 - time.time()) < 3600
@@ -160,11 +162,11 @@ def test_cat_with_ranges_and_validators(bucket):
     etag = whole.headers["ETag"]
     head = bucket.cat("/f.mp4", method="HEAD")
     assert head.body == b"" and head.headers["Content-Length"] == str(len(content)) and head.headers["ETag"] == etag
-    for spec, part in (("0-0", content[:1]), ("100-199", content[100:200]), ("10000-", content[10000:]), ("-7", content[-7:])):
+    size = len(content)
+    for spec, start, end in (("0-0", 0, 1), ("100-199", 100, 200), ("10000-", 10000, size), ("-7", size - 7, size)):
         answer = bucket.cat("/f.mp4", {"Range": f"bytes={spec}"})
-        assert answer.status == 206 and answer.body == part, answer
-        start = content.index(part) if spec == "0-0" else len(content) - len(part) if spec in ("10000-", "-7") else 100
-        assert answer.headers["Content-Range"] == f"bytes {start}-{start + len(part) - 1}/{len(content)}"
+        assert answer.status == 206 and answer.body == content[start:end], answer
+        assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
     answer = bucket.cat("/f.mp4", {"Range": f"bytes={len(content)}-"})
     assert answer.status == 416 and answer.headers["Content-Range"] == f"bytes */{len(content)}"
     assert bucket.cat("/f.mp4", {"Range": "bytes=0-1,5-6"}).body == content
@@ -292,7 +294,8 @@ def test_moves(bucket):
 def test_forms(bucket):
     fields = [("bucket_id", bucket.id), ("mount_path", "/in")]
     body, headers = form(
-        fields + [("else", "ignored")], [("file", "a.txt", b"one"), ("files", "b", b""), ("other", "c", b"no"), ("file", None, b"two")]
+        fields + [("else", "ignored")],
+        [("file", "a.txt", b"one"), ("files", "b", b""), ("other", "c", b"no"), ("file", None, b"two")],
     )
     answer = bucket.ask("POST", "/api/v0/bucket/add", body, headers)
     assert answer.status == 200, answer
@@ -318,7 +321,8 @@ def test_forms(bucket):
     refused(bucket.ask("POST", "/api/v0/bucket/add", body, headers), 404)
     body, headers = form([("bucket_id", bucket.id), ("mount_path", "/in/a.txt")], [("file", "ignored", b"new")])
     answer = bucket.ask("POST", "/api/v0/bucket/update", body, headers)
-    assert answer.status == 200 and answer.json["mount_path"] == "/in/a.txt" and answer.json["mime_type"] == "text/plain"
+    assert answer.status == 200 and answer.json["mount_path"] == "/in/a.txt"
+    assert answer.json["mime_type"] == "text/plain"
     assert bucket.cat("/in/a.txt").body == b"new"
     body, headers = form(fields, [("file", "x", b"")])
     refused(bucket.ask("POST", "/api/v0/bucket/update", body, headers), 409)
