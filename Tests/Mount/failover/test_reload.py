@@ -159,6 +159,13 @@ def test_a_reload_is_refused_while_the_configuration_is_broken(sim, make, text, 
     assert run.cli("status").code == 0
 
 
+def limit_files(pid):
+    """A few more than it has open now: enough to answer, and too few to start with."""
+    number = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 10
+    assert number < 128
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (number, number))
+
+
 #: What was done to the folders or limits of a control plane, and how it is undone.
 UNFIT = {
     "runtime folder open to others": (
@@ -174,9 +181,7 @@ UNFIT = {
         lambda run: [path.unlink() or (run.folder / "kept").rename(path) for path in run.cache.iterdir()],
         "cache_dir",
     ),
-    "few files": (
-        lambda run: resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, (80, 80)), lambda run: None, "ulimit -n"
-    ),
+    "few files": (lambda run: limit_files(run.process.pid), lambda run: None, "ulimit -n"),
     "short files": (
         lambda run: resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (MiB, MiB)), lambda run: None, "ulimit -f"
     ),
