@@ -282,23 +282,7 @@ extension FetchPlan {
 
   mutating func refuse(_ refusal: SourceVersion.Refusal, _ now: Moment) -> [Action] {
     let change: SourceChange = if case .length(let found) = refusal { .otherLength(found) } else { .refused }
-    return cancelAll() + giveUp(now, reason: Self.sentence(refusal, size: size)) + [.changed(change)]
-  }
-
-  static func sentence(_ refusal: SourceVersion.Refusal, size: Int64) -> String {
-    switch refusal {
-    case .bytesDiffer:
-      "the file changed at its origin while it was open: close it in every program and open it again; "
-        + "if that does not help, `fsmvp unstage` it and stage it again"
-    case .nothingToCompare:
-      "the origin shows no strong ETag that says whether the file is still the one that was begun, and no byte of it "
-        + "is left to compare: "
-        + "close it in every program and open it again; if that does not help, `fsmvp unstage` it and stage it again"
-    case .length(let found):
-      "the origin's file has \(found) bytes, but \(size) were announced when it was staged: close it in every program "
-        + "and open it again; "
-        + "if that does not help, `fsmvp unstage` it and stage it again"
-    }
+    return cancelAll() + giveUp(now, reason: refusal.sentence(size: size)) + [.changed(change)]
   }
 
   func flushForOverlaps() -> [Action] {
@@ -338,6 +322,29 @@ extension FetchPlan {
 
   /// For the end of all fetches. The question is asked again later.
   mutating func endProbe() -> [Action] { version.endRequests().map { [.cancel(id: $0)] } ?? [] }
+
+  /// Bytes of a comparison came: a sign of life of the origin.
+  mutating func probeReceived(_ now: Moment) {
+    probing.heard(now)
+    progressed(now)
+  }
+
+  /// When a request for a comparison that brings nothing is sent once more. Each try has twice the time of the one
+  /// before: an origin may only take its time.
+  var nextProbeAgain: Moment? {
+    guard let began = probing.began, version.asks(probing.id) || version.compares(probing.id) else { return nil }
+    return began + silence.patience(isFirst: true) * (1 << min(6, probing.tries))
+  }
+
+  /// Sends it once more, on a connection of its own.
+  mutating func probeAgain(_ now: Moment) -> [Action] {
+    guard let due = nextProbeAgain, due <= now, mayAsk(now) || version.isRechecking, access.isReady else { return [] }
+    let old = probing.id
+    version.ended(old, isComplete: false)
+    probing.again()
+    guard let range = nextProbe else { return [.cancel(id: old)] }
+    return [.cancel(id: old)] + startProbe(range, isAgain: true, now: now)
+  }
 
   // MARK: Bytes that were left
 
