@@ -186,7 +186,8 @@ let package = Package(
     tests(
       "Control/ControlAPITests",
       [
-        "Buckets", "Support", "ControlAPI", "ControlAPIFakes", "Daemon", "ControlModel", "ControlRoutes", "ControlClient",
+        "Buckets", "Support", "ControlAPI", "ControlAPIFakes", "Daemon", "ControlModel", "ControlRoutes",
+        "ControlClient",
         "Staging", "MediaHub",
         "EventLoop",
         "Core",

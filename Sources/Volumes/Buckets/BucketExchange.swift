@@ -67,7 +67,7 @@ final class BucketExchange {
   private func reply(_ error: BucketError) -> BucketReply {
     var reply = BucketReply(error)
     guard let request else { return reply }
-    if error.status == 405 { reply.headers.append(("Allow", BucketRoutes.methods(request))) }
+    if error.status == 405 { reply.add(("Allow", BucketRoutes.methods(request))) }
     if error.status == 404, error.sentence == "not found",
       request.header("accept")?.contains("application/json") == true
     {

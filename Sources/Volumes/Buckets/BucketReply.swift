@@ -18,7 +18,7 @@ struct BucketReply {
   }
 
   var status: Int
-  var headers: [(String, String)]
+  private(set) var headers: [(String, String)]
   var body: Body
 
   init(status: Int = 200, type: String, headers: [(String, String)] = [], body: Body) {
@@ -26,6 +26,11 @@ struct BucketReply {
     self.headers = [("Content-Type", type)] + headers
     self.body = body
   }
+
+  /// 304: the client has the bytes already.
+  init(notModified headers: [(String, String)]) { (status, self.headers, body) = (304, headers, .bytes([])) }
+
+  mutating func add(_ header: (String, String)) { headers.append(header) }
 
   init(_ members: [(String, JSONText)], status: Int = 200) {
     self.init(status: status, type: "application/json", body: .bytes(JSONText.object(members).bytes))

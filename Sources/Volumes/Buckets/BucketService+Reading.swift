@@ -144,9 +144,7 @@ extension BucketService {
       if let known = request.header("if-none-match"),
         !Precondition.matchesNone(try Precondition.list(known)).holds(for: entry.etag)
       {
-        var reply = BucketReply(status: 304, type: "", body: .bytes([]))
-        reply.headers = headers
-        return reply
+        return BucketReply(notModified: headers)
       }
       if let wanted = request.header("if-match"),
         !Precondition.matches(try Precondition.list(wanted)).holds(for: entry.etag)
@@ -168,7 +166,8 @@ extension BucketService {
         return BucketReply(status: 206, type: MimeType.of(path.name), headers: headers, body: .file(file, range))
       case .unsatisfiable:
         var reply = BucketReply(BucketError(416, "The file has \(entry.size) bytes"))
-        reply.headers += [("Content-Range", "bytes */\(entry.size)"), ("ETag", etag)]
+        reply.add(("Content-Range", "bytes */\(entry.size)"))
+        reply.add(("ETag", etag))
         return reply
       }
     }
