@@ -84,7 +84,7 @@ final class HandleAnchor {
 }
 
 /// An error of libuv, as its negative errno.
-package struct LoopError: Error, Sendable, CustomStringConvertible {
+package struct LoopError: Error, Equatable, Sendable, CustomStringConvertible {
   package let code: Int32
   package init(code: Int32) { self.code = code }
   package var description: String { String(cString: uv_strerror(code)) }

@@ -3,7 +3,7 @@ import Glibc
 
 /// Why a program's output was not to be had.
 package enum ProgramFailure: Error, Equatable, Sendable, CustomStringConvertible {
-  case notStarted(String)
+  case notStarted(LoopError)
   case ended(LoopProcess.End)
   /// It was killed.
   case tookTooLong
@@ -11,14 +11,12 @@ package enum ProgramFailure: Error, Equatable, Sendable, CustomStringConvertible
   /// The machine lacks descriptors, memory or tasks for it now.
   package var isShortage: Bool {
     guard case .notStarted(let cause) = self else { return false }
-    return [EAGAIN, ENOMEM, EMFILE, ENFILE].contains { code in
-      cause.lowercased() == String(cString: strerror(code)).lowercased()
-    }
+    return [EAGAIN, ENOMEM, EMFILE, ENFILE].contains(-cause.code)
   }
 
   package var description: String {
     switch self {
-    case .notStarted(let cause): cause
+    case .notStarted(let cause): cause.description
     case .ended(let end): "\(end)"
     case .tookTooLong: "it does not end"
     }
@@ -33,7 +31,7 @@ extension EventLoop {
     of path: String, _ arguments: [String], within limit: Duration, isolation: isolated (any Actor)? = #isolation
   ) async -> Result<String, ProgramFailure> {
     var ends: [Int32] = [0, 0]
-    guard clinux_pipe(&ends) == 0 else { return .failure(.notStarted(String(cString: strerror(errno)))) }
+    guard clinux_pipe(&ends) == 0 else { return .failure(.notStarted(LoopError(code: -errno))) }
     let (source, sink) = (ends[0], ends[1])
     defer { close(source) }
     var process: LoopProcess?
@@ -54,7 +52,7 @@ extension EventLoop {
         timer?.start(after: limit)
       } catch {
         process?.kill(SIGKILL)
-        waiting?.resume(returning: .failure(.notStarted(error.description)))
+        waiting?.resume(returning: .failure(.notStarted(error)))
         waiting = nil
       }
       close(sink)

@@ -93,7 +93,7 @@ final class Journal: Sendable {
   private func write(_ changes: [JournalChange]) -> SQLiteError? {
     connection.withLock { connection in
       do throws(SQLiteError) {
-        if try restore(&connection) { Log.warning(.journalRestored, ["path": path]) }
+        try restore(&connection)
         try connection.database?.writeJournal(changes)
         return nil
       } catch {
@@ -109,7 +109,7 @@ final class Journal: Sendable {
   func restore() -> SQLiteError? {
     connection.withLock { connection in
       do throws(SQLiteError) {
-        if try restore(&connection) { Log.warning(.journalRestored, ["path": path]) }
+        try restore(&connection)
         return nil
       } catch {
         return error
@@ -117,15 +117,11 @@ final class Journal: Sendable {
     }
   }
 
-  /// - Returns: whether there was anything to do.
-  private func restore(_ connection: inout Connection) throws(SQLiteError) -> Bool {
+  private func restore(_ connection: inout Connection) throws(SQLiteError) {
     guard !connection.isClosed else { throw SQLiteError(code: 0, message: "it is closed") }
-    guard connection.database != nil else {
-      try reopen(&connection)
-      return true
-    }
+    guard connection.database != nil else { return try reopen(&connection) }
     guard connection.database?.hasMoved == true || Self.isEmpty(path) || access(path + "-wal", F_OK) != 0 else {
-      return false
+      return
     }
     // The connection still has the files that were removed, so it can write down all that was in them.
     let copy = path + ".new"
@@ -138,7 +134,6 @@ final class Journal: Sendable {
     connection.database = nil
     unlink(path + "-wal")
     try reopen(&connection)
-    return true
   }
 
   private func reopen(_ connection: inout Connection) throws(SQLiteError) {
@@ -147,6 +142,7 @@ final class Journal: Sendable {
     // Makes the write-ahead log, whose absence is looked for.
     try database.run("UPDATE origins SET seq = seq")
     connection.database = consume database
+    Log.warning(.journalRestored, ["path": path])
   }
 
   private static func isEmpty(_ path: String) -> Bool {
