@@ -147,7 +147,8 @@ package struct FileKeeper: Sendable {
     guard !isStopped(key.volume), let file = table[key] else { return [.answer(handle, .failed(.io))] }
     // A handle that came in by the name is answered again, whatever became of the name since.
     guard file.isNamed || isKnown else { return [.answer(handle, .failed(.stale))] }
-    guard size > 0 || file.isDoubted else { return openEmpty(key, file, handle) }
+    // A file that became empty is doubted: its OPEN waits until the kernel has forgotten the longer file.
+    guard size > 0 || file.isDoubted else { return [.answer(handle, .empty)] }
     switch file.state {
     case .standing(let generation): return [.setFilling(generation, true), .answer(handle, .store(generation))]
     case .making, .forgetting, .parking:
@@ -158,15 +159,6 @@ package struct FileKeeper: Sendable {
       if mayHavePages(key.volume), !file.isClean, file.openRef == 1 { return [forget(key, keeping: file.parked)] }
       return make(key)
     }
-  }
-
-  /// The kernel may have pages of a longer file of that node: the answer waits until it has forgotten them.
-  private mutating func openEmpty(_ key: FileKey, _ file: OpenFile, _ handle: HandleID) -> [FileAction] {
-    if case .forgetting = file.state {
-      edit(key) { $0.wait(handle) }
-      return []
-    }
-    return [.answer(handle, .empty)]
   }
 
   /// A handle that was open before this run.
